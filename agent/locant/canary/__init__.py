@@ -1,0 +1,1 @@
+"""Questions with known answers that only a model with intact positions gets right."""

@@ -1,0 +1,1 @@
+"""Observations in, Snapshot and findings out: ledger, checks, statistics, store, service. No torch."""

@@ -1,0 +1,1 @@
+"""How observations travel from the probe to the agent: a bounded queue in one process."""

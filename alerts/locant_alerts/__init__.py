@@ -1,0 +1,1 @@
+"""Spec to Prometheus rules, Alertmanager configuration and the tests that prove them."""

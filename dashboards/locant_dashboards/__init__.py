@@ -1,0 +1,1 @@
+"""Spec to Grafana dashboards: executive, on-call, debug."""

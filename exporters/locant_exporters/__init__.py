@@ -1,0 +1,1 @@
+"""Snapshot out: Prometheus exposition over HTTP, OTLP metrics and spans."""

@@ -1,0 +1,62 @@
+"""The labels and their closed value sets. No request id, no prompt and no user ever becomes a label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from locant_slo.findings import FailureMode, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A label name with the values it may take; `values=()` means bounded by deployment (models, layers), not by us."""
+
+    name: str
+    help: str
+    values: tuple[str, ...] = ()
+
+
+MODEL = Label("model", "the model's name as `watch` was told or found it")
+MODEL_VERSION = Label("model_version", "the release: a revision, a tag or the configuration's checksum")
+INDICATOR = Label("indicator", "the service level indicator's id")  # values: locant_slo.indicators
+FAILURE_MODE = Label("failure_mode", "the code of the failure mode", tuple(m.value for m in FailureMode))
+SEVERITY = Label("severity", "how soon somebody must look", tuple(s.value for s in Severity))
+CHECK = Label("check", "the stable name of the check that judged")  # values: locant.sidecar.checks
+PHASE = Label("phase", "what the forward pass did", ("prefill", "decode", "encode"))
+OUTCOME = Label("outcome", "how it ended", ("ok", "error"))
+TOKEN_KIND = Label("kind", "real tokens or padding", ("real", "padding"))
+LENGTH_BUCKET = Label(
+    "length_bucket",
+    "the sequence length as a share of the trained length",
+    ("up_to_1_8", "up_to_1_4", "up_to_1_2", "up_to_1", "up_to_2", "beyond_2", "unknown"),
+)
+POSITION_BUCKET = Label(
+    "position_bucket",
+    "fifths of the trained length, and beyond",
+    ("begin", "early", "middle", "late", "end", "beyond"),
+)
+LAYER = Label("layer", "the layer's index, from 0")
+HEAD = Label("head", "the head's index, from 0")
+STATISTIC = Label(
+    "statistic",
+    "an attention statistic of sampled query rows",
+    ("padding_mass", "future_mass", "first_token_mass", "self_mass", "recency_mass", "largest_weight"),
+)
+QUERY_BIN = Label(
+    "query_bin", "where in the sequence the query sits: the bin's lower edge as a ratio, two digits"
+)
+KEY_BIN = Label("key_bin", "where in the sequence the key sits: the bin's lower edge as a ratio, two digits")
+TASK = Label("task", "the canary task", ("copy", "reverse", "order", "passkey", "stream", "padding", "shift"))
+RESULT = Label("result", "how it was judged", ("pass", "fail", "skipped"))
+REASON = Label(
+    "reason", "why something was dropped", ("queue_full", "decode_error", "series_limit", "invalid", "closed")
+)
+SIGNAL = Label(
+    "signal",
+    "one kind of thing that the probe can see",
+    ("positions", "mask", "cache", "rotary", "attention", "segments", "memory", "timing"),
+)
+STAGE = Label("stage", "where the time went", ("capture", "drain", "judge", "snapshot"))
+EXPORTER = Label("exporter", "where the snapshot went", ("prometheus", "otlp", "mlflow", "wandb", "triton"))
+SCHEME = Label("scheme", "the positional scheme")
+BASELINE_VERSION = Label("baseline_version", "the release that this one is compared with")

@@ -1,0 +1,30 @@
+"""Prometheus durations: `90s`, `5m`, `1h30m`, `30d`, in whole seconds."""
+
+from __future__ import annotations
+
+import re
+
+_SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_PATTERN = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+
+
+def parse_duration(text: str) -> int:
+    """Seconds of a duration such as `1h30m`.
+
+    Raises ValueError with a sentence when the text is none, or is zero.
+    """
+    match = _PATTERN.fullmatch(text)
+    seconds = (
+        sum(int(n) * s for n, s in zip(match.groups(), _SECONDS.values(), strict=True) if n) if match else 0
+    )
+    if seconds <= 0:
+        raise ValueError(f"{text!r} is no duration; write a number and a unit, as in 30s, 5m, 6h, 3d or 4w")
+    return seconds
+
+
+def format_duration(seconds: int) -> str:
+    """The shortest exact duration in one unit: 3600 gives `1h`, 5400 gives `90m`. Weeks are written as days."""
+    for unit in ("d", "h", "m"):
+        if seconds % _SECONDS[unit] == 0:
+            return f"{seconds // _SECONDS[unit]}{unit}"
+    return f"{seconds}s"

@@ -1,0 +1,35 @@
+"""Every recorded series, rule label and alert name that the rules and the dashboards share."""
+
+from __future__ import annotations
+
+# Recorded series. `{window}` is a Prometheus duration.
+BAD_INCREASE = "locant:sli_bad_events:increase{window}"
+EVENTS_INCREASE = "locant:sli_events:increase{window}"
+ERROR_RATIO = "locant:sli_error:ratio{window}"
+OBJECTIVE = "locant:slo_objective:ratio"
+BUDGET_REMAINING = "locant:slo_budget_remaining:ratio"
+BURN_RATE = "locant:slo_burn_rate:ratio"
+SLO_INFO = "locant:slo:info"
+
+# Labels on rules and alerts.
+SLO = "slo"
+SERVICE = "service"
+TEAM = "team"
+TIER = "tier"
+SEVERITY = "severity"
+LONG_WINDOW = "long_window"
+SHORT_WINDOW = "short_window"
+
+# Alert names. `{Slo}` is the SLO's name in CamelCase.
+BURN_ALERT = "Locant{Slo}BudgetBurn"
+NO_DATA_ALERT = "Locant{Slo}NoData"
+FINDING_ALERT = "LocantPositionalFault"
+SILENT_PROBE_ALERT = "LocantProbeSilent"
+DROPS_ALERT = "LocantObservationsDropped"
+STALE_CANARY_ALERT = "LocantCanaryStale"
+COVERAGE_ALERT = "LocantCoverageLost"
+
+
+def camel(name: str) -> str:
+    """`padding-attention` or `padding_attention` as `PaddingAttention`."""
+    return "".join(part.capitalize() for part in name.replace("_", "-").split("-"))

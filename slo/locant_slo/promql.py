@@ -1,0 +1,38 @@
+"""PromQL from catalogue entries, so that no query spells a metric or a label by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from locant_slo.catalogue import Label, Metric
+
+Matchers = Mapping["Label | str", str]
+"""Label (or label name) to value. A value that starts with `~`, `!` or `!~` picks that operator, else `=`."""
+
+
+def quote(value: str) -> str:
+    """A PromQL string literal."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def _matcher(label: Label | str, value: str) -> str:
+    name = label if isinstance(label, str) else label.name
+    for prefix, operator in (("!~", "!~"), ("~", "=~"), ("!", "!=")):
+        if value.startswith(prefix):
+            return f"{name}{operator}{quote(value[len(prefix) :])}"
+    return f"{name}={quote(value)}"
+
+
+def selector(
+    metric: Metric | str, matchers: Matchers | None = None, *, window: str = "", suffix: str = ""
+) -> str:
+    """An instant vector selector, or a range selector when `window` is given. `suffix` is `_bucket`, `_sum` or `_count`."""
+    name = metric if isinstance(metric, str) else metric.prometheus_name
+    inside = ", ".join(_matcher(label, value) for label, value in (matchers or {}).items())
+    return f"{name}{suffix}" + (f"{{{inside}}}" if inside else "") + (f"[{window}]" if window else "")
+
+
+def grouping(labels: Iterable[Label | str]) -> str:
+    """`by (a, b)` for an aggregation."""
+    return f"by ({', '.join(label if isinstance(label, str) else label.name for label in labels)})"
