@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple, Union
+from typing import NamedTuple
 
 
 class RowField(IntEnum):
@@ -33,27 +33,23 @@ class RowField(IntEnum):
     MAX_POSITION = 11
     FIRST_OFFSET = 12  # offset of the first real token
     LAST_OFFSET = 13
-    JUMPS = (
-        14  # neighbouring real tokens whose position differs by something else than +1 and that are no reset
-    )
+    JUMPS = 14  # neighbouring real tokens whose position differs by something else than +1 and that are no reset
     RESETS = 15  # neighbouring real tokens where the position falls back to the first token's position
     REPEATS = 16  # neighbouring real tokens with the same position
     SEGMENTS_SEEN = 17  # distinct token type ids among real tokens; ABSENT when the model has none
     SEPARATORS = 18  # separator tokens among real tokens; ABSENT when the separator is not known
     BOUNDARY_MISSES = 19  # declared segment starts whose position is not the row's first position
-    FIRST_TOKEN_HASH = (
-        20  # order-sensitive 31-bit hash of this call's real tokens: equality only, not reversible
+    FIRST_TOKEN_HASH = 20  # order-sensitive 31-bit hash of this call's real tokens: equality only, not reversible
+    WINDOW_EXCESS = (
+        21  # sampled queries: keys seen beyond the configured window (largest over layers); ABSENT unless sampled
     )
-    WINDOW_EXCESS = 21  # sampled queries: keys seen beyond the configured window (largest over layers); ABSENT unless sampled
     WINDOW_DEFICIT = (
         22  # ... keys inside the window, real and not later, that no one sees; ABSENT unless full-length rows
     )
     FUTURE_VISIBLE = 23  # ... later keys that a causal layer lets through
     SELF_BLIND = 24  # ... queries that cannot see themselves
     PADS_VISIBLE = 25  # ... pad keys that a real query may attend to
-    CROSS_VISIBLE = (
-        26  # ... keys of another request (before a reset or a declared boundary) that a query may attend to
-    )
+    CROSS_VISIBLE = 26  # ... keys of another request (before a reset or a declared boundary) that a query may attend to
 
 
 ABSENT = -(2**31)
@@ -149,8 +145,8 @@ class RotaryFacts:
 
     `output_error` is max|cos - cos64| over sampled positions less half a unit in the last place of the output's dtype;
     `norm_error` is |sqrt(cos^2+sin^2) / expected factor - 1|; `tie_ratio` the share of neighbouring distinct positions
-    that cannot be told apart (for ALiBi: neighbouring keys with one bias in the steepest head); `slope_error` the largest relative deviation
-    of a measured ALiBi slope. `parameters_hash` changes when inv_freq changes. None where there is nothing to say.
+    that cannot be told apart (for ALiBi: neighbouring keys with one bias in the steepest head); `slope_error` the
+    largest relative deviation of a measured ALiBi slope. `parameters_hash` changes when inv_freq changes. None where there is nothing to say.
     """
 
     dtype: str
@@ -201,7 +197,7 @@ class ForwardFacts:
 class AttentionFacts:
     """Statistics of sampled query rows of one layer in one pass: sums over rows, per head, so that they merge.
 
-    Every tuple has one entry per head. `heat` is row-major [bins, bins] mass summed over rows of one head (`heat_head`).
+    Tuples have one entry per head. `heat` is row-major [bins, bins] mass summed over rows of one head (`heat_head`).
     """
 
     model_id: int
@@ -273,6 +269,4 @@ class Detached:
     time: float
 
 
-Observation = Union[
-    ModelAttached, ForwardFacts, AttentionFacts, StreamFacts, CanaryFacts, ProbeHealth, Detached
-]
+Observation = ModelAttached | ForwardFacts | AttentionFacts | StreamFacts | CanaryFacts | ProbeHealth | Detached

@@ -14,9 +14,7 @@ def parse_duration(text: str) -> int:
     Raises ValueError with a sentence when the text is none, or is zero.
     """
     match = _PATTERN.fullmatch(text)
-    seconds = (
-        sum(int(n) * s for n, s in zip(match.groups(), _SECONDS.values(), strict=True) if n) if match else 0
-    )
+    seconds = sum(int(n) * s for n, s in zip(match.groups(), _SECONDS.values(), strict=True) if n) if match else 0
     if seconds <= 0:
         raise ValueError(f"{text!r} is no duration; write a number and a unit, as in 30s, 5m, 6h, 3d or 4w")
     return seconds

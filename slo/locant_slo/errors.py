@@ -4,7 +4,7 @@ LocantError
 ├── ConfigError        a file or a flag says something that cannot hold
 │   └── SpecError      ... in an SLO spec; carries every problem found, each with its path
 ├── ModelError         a model that cannot be watched, and why
-└── EnvironmentFault   the machine refuses: a port in use, a missing file, a missing program
+└── MachineError       the machine refuses: a port in use, a missing file, a missing program
 
 Every message is a sentence with the path, the value and the cure. The command line prints it and exits with 2.
 """
@@ -33,5 +33,5 @@ class ModelError(LocantError):
     """A model that cannot be watched."""
 
 
-class EnvironmentFault(LocantError):
+class MachineError(LocantError):
     """Something outside the program is missing or taken."""

@@ -8,7 +8,7 @@ from enum import Enum
 
 
 class FailureMode(str, Enum):
-    """The ten ways in which positions go wrong. The value is the code, `title` the stable word."""
+    """The ten ways in which positions go wrong. The value is the code, `word` the stable name."""
 
     LENGTH_OVERFLOW = "F1"
     BATCH_MIXUP = "F2"
@@ -22,7 +22,7 @@ class FailureMode(str, Enum):
     ATTENTION_GEOMETRY = "F10"
 
     @property
-    def title(self) -> str:
+    def word(self) -> str:
         """The mode in snake_case, as label values and runbooks spell it."""
         return self.name.lower()
 

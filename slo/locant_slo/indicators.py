@@ -12,7 +12,7 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True)
 class Indicator:
-    """One indicator: stable id, title, what an event is, when it is bad, and the default objective (None: information)."""
+    """One indicator: id, title, what an event is, when it is bad, and the default objective (None: information)."""
 
     id: str
     title: str

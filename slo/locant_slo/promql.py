@@ -24,10 +24,8 @@ def _matcher(label: Label | str, value: str) -> str:
     return f"{name}={quote(value)}"
 
 
-def selector(
-    metric: Metric | str, matchers: Matchers | None = None, *, window: str = "", suffix: str = ""
-) -> str:
-    """An instant vector selector, or a range selector when `window` is given. `suffix` is `_bucket`, `_sum` or `_count`."""
+def selector(metric: Metric | str, matchers: Matchers | None = None, *, window: str = "", suffix: str = "") -> str:
+    """An instant selector, or a range selector when `window` is given. `suffix`: `_bucket`, `_sum` or `_count`."""
     name = metric if isinstance(metric, str) else metric.prometheus_name
     inside = ", ".join(_matcher(label, value) for label, value in (matchers or {}).items())
     return f"{name}{suffix}" + (f"{{{inside}}}" if inside else "") + (f"[{window}]" if window else "")

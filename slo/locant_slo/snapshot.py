@@ -29,7 +29,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class HistogramSample:
-    """One histogram. `counts` are per bucket, not cumulative, and one longer than `Metric.buckets` (the last is +Inf)."""
+    """One histogram. `counts` are per bucket, not cumulative, one longer than `Metric.buckets` (last: +Inf)."""
 
     labels: tuple[str, ...]
     counts: tuple[int, ...]

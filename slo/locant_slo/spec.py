@@ -28,9 +28,7 @@ def _exact(value: object) -> object:
     return str(value) if isinstance(value, float) else value
 
 
-Seconds = Annotated[
-    int, BeforeValidator(lambda v: parse_duration(v) if isinstance(v, str) else v), Field(gt=0)
-]
+Seconds = Annotated[int, BeforeValidator(lambda v: parse_duration(v) if isinstance(v, str) else v), Field(gt=0)]
 Ratio = Annotated[Decimal, BeforeValidator(_exact), AfterValidator(_inside_unit_interval)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
@@ -41,8 +39,8 @@ class _Closed(BaseModel):
 
 
 class Tier(_Closed):
-    """One burn-rate tier: it fires when the long and the short window both burn `budget` of the SLO window's error budget
-    at the speed that spends it within the long window. Source: Google SRE Workbook, chapter 5."""
+    """One burn-rate tier: it fires when the long and the short window both burn at the speed that spends `budget` of
+    the SLO window's error budget within the long window. Source: Google SRE Workbook, chapter 5."""
 
     name: Name
     severity: Literal["page", "ticket"]

@@ -42,9 +42,7 @@ STATISTIC = Label(
     "an attention statistic of sampled query rows",
     ("padding_mass", "future_mass", "first_token_mass", "self_mass", "recency_mass", "largest_weight"),
 )
-QUERY_BIN = Label(
-    "query_bin", "where in the sequence the query sits: the bin's lower edge as a ratio, two digits"
-)
+QUERY_BIN = Label("query_bin", "where in the sequence the query sits: the bin's lower edge as a ratio, two digits")
 KEY_BIN = Label("key_bin", "where in the sequence the key sits: the bin's lower edge as a ratio, two digits")
 TASK = Label("task", "the canary task", ("copy", "reverse", "order", "passkey", "stream", "padding", "shift"))
 RESULT = Label("result", "how it was judged", ("pass", "fail", "skipped"))

@@ -47,13 +47,11 @@ def _histogram(
     return Metric(name, Kind.HISTOGRAM, unit, text, labels, buckets, tier)
 
 
-# --- service level indicators: one pair of counters for all of them -----------------------------------------------
+# --- service level indicators: one pair of counters for all of them
 SLI_EVENTS = _counter(
     "locant.sli.events", "{event}", "Valid events of an indicator, good and bad.", la.INDICATOR, *_MODEL
 )
-SLI_BAD_EVENTS = _counter(
-    "locant.sli.bad.events", "{event}", "Bad events of an indicator.", la.INDICATOR, *_MODEL
-)
+SLI_BAD_EVENTS = _counter("locant.sli.bad.events", "{event}", "Bad events of an indicator.", la.INDICATOR, *_MODEL)
 OBJECTIVE_RATIO = _gauge(
     "locant.sli.objective.ratio",
     "1",
@@ -62,7 +60,7 @@ OBJECTIVE_RATIO = _gauge(
     *_MODEL,
 )
 
-# --- the model ----------------------------------------------------------------------------------------------------
+# --- the model
 BUILD_INFO = Metric(
     "locant.build.info",
     Kind.INFO,
@@ -93,13 +91,9 @@ FINDINGS = _counter(
     *_MODEL,
 )
 
-# --- traffic ------------------------------------------------------------------------------------------------------
-FORWARD_PASSES = _counter(
-    "locant.forward.passes", "{pass}", "Forward passes seen.", la.PHASE, la.OUTCOME, *_MODEL
-)
-SEQUENCES = _counter(
-    "locant.sequences", "{sequence}", "Sequences (rows of forward passes) checked.", la.PHASE, *_MODEL
-)
+# --- traffic
+FORWARD_PASSES = _counter("locant.forward.passes", "{pass}", "Forward passes seen.", la.PHASE, la.OUTCOME, *_MODEL)
+SEQUENCES = _counter("locant.sequences", "{sequence}", "Sequences (rows of forward passes) checked.", la.PHASE, *_MODEL)
 TOKENS = _counter("locant.tokens", "{token}", "Tokens computed, real and padding.", la.TOKEN_KIND, *_MODEL)
 SEQUENCE_LENGTH = _histogram(
     "locant.sequence.length.tokens", "{token}", "Real tokens per new sequence.", _LENGTH_EDGES, *_MODEL
@@ -120,7 +114,7 @@ REFERENCE_LENGTH = _histogram(
 LENGTH_DRIFT = _gauge(
     "locant.length.drift.octaves",
     "{octave}",
-    "Wasserstein-1 distance between the window's lengths and the pinned reference, in octaves; 1 is everything twice as long.",
+    "Wasserstein-1 distance of the window's lengths from the pinned reference, in octaves (1: twice as long).",
     *_MODEL,
 )
 CONTEXT_UTILIZATION = _histogram(
@@ -131,7 +125,7 @@ CONTEXT_UTILIZATION = _histogram(
     *_MODEL,
 )
 
-# --- latency and memory -------------------------------------------------------------------------------------------
+# --- latency and memory
 FORWARD_DURATION = _histogram(
     "locant.forward.duration.seconds", "s", "Time of a forward pass.", _PASS_SECONDS, la.PHASE, *_MODEL
 )
@@ -152,11 +146,9 @@ SEQUENCE_MEMORY = _histogram(
     la.LENGTH_BUCKET,
     *_MODEL,
 )
-PEAK_MEMORY = _gauge(
-    "locant.device.peak.memory.bytes", "By", "Peak memory allocated on the accelerator.", *_MODEL
-)
+PEAK_MEMORY = _gauge("locant.device.peak.memory.bytes", "By", "Peak memory allocated on the accelerator.", *_MODEL)
 
-# --- attention ----------------------------------------------------------------------------------------------------
+# --- attention
 ATTENTION_ROWS = _counter(
     "locant.attention.rows", "{row}", "Query rows sampled by the attention profiler.", la.LAYER, *_MODEL
 )
@@ -218,7 +210,7 @@ ENTROPY_HEADS_CHANGED = _gauge(
     *_MODEL,
 )
 
-# --- canary -------------------------------------------------------------------------------------------------------
+# --- canary
 CANARY_CASES = _counter(
     "locant.canary.cases", "{case}", "Canary cases answered.", la.TASK, la.LENGTH_BUCKET, la.RESULT, *_MODEL
 )
@@ -242,21 +234,17 @@ CANARY_LAST_RUN = _gauge(
 REGRESSION_LOG_EVIDENCE = _gauge(
     "locant.regression.log.evidence.nats",
     "{nat}",
-    "Log of the sequential evidence that a release is worse than its predecessor on the paired canary; above 4.6 at 1 %.",
+    "Log of the sequential evidence that a release is worse than its predecessor on paired cases; 4.6 at 1 %.",
     la.BASELINE_VERSION,
     *_MODEL,
 )
 
-# --- Locant itself ------------------------------------------------------------------------------------------------
-OBSERVATIONS = _counter(
-    "locant.observations", "{observation}", "Observations received.", *_MODEL, tier=Tier.SELF
-)
+# --- Locant itself
+OBSERVATIONS = _counter("locant.observations", "{observation}", "Observations received.", *_MODEL, tier=Tier.SELF)
 OBSERVATIONS_DROPPED = _counter(
     "locant.observations.dropped", "{observation}", "Observations lost, by reason.", la.REASON, tier=Tier.SELF
 )
-QUEUE_DEPTH = _gauge(
-    "locant.queue.depth", "{observation}", "Observations waiting to be judged.", tier=Tier.SELF
-)
+QUEUE_DEPTH = _gauge("locant.queue.depth", "{observation}", "Observations waiting to be judged.", tier=Tier.SELF)
 LAST_OBSERVATION = _gauge(
     "locant.last.observation.timestamp.seconds",
     "s",
@@ -289,12 +277,8 @@ WATCH_COVERAGE = _gauge(
     tier=Tier.SELF,
 )
 SERIES = _gauge("locant.agent.series", "{series}", "Series held by the store.", tier=Tier.SELF)
-SERIES_REFUSED = _counter(
-    "locant.agent.series.refused", "{series}", "Series refused by the hard cap.", tier=Tier.SELF
-)
-EXPORTS = _counter(
-    "locant.exports", "{export}", "Exports of a snapshot.", la.EXPORTER, la.OUTCOME, tier=Tier.SELF
-)
+SERIES_REFUSED = _counter("locant.agent.series.refused", "{series}", "Series refused by the hard cap.", tier=Tier.SELF)
+EXPORTS = _counter("locant.exports", "{export}", "Exports of a snapshot.", la.EXPORTER, la.OUTCOME, tier=Tier.SELF)
 
 ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 by_prometheus_name: dict[str, Metric] = {metric.prometheus_name: metric for metric in ALL}
