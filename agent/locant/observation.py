@@ -146,7 +146,7 @@ class RotaryFacts:
     `output_error` is max|cos - cos64| over sampled positions less half a unit in the last place of the output's dtype;
     `norm_error` is |sqrt(cos^2+sin^2) / expected factor - 1|; `tie_ratio` the share of neighbouring distinct positions
     that cannot be told apart (for ALiBi: neighbouring keys with one bias in the steepest head); `slope_error` the
-    largest relative deviation of a measured ALiBi slope. `parameters_hash` changes when inv_freq changes. None where there is nothing to say.
+    largest relative deviation of a measured ALiBi slope. `parameters_hash` changes with inv_freq. None: nothing to say.
     """
 
     dtype: str

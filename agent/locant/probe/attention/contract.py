@@ -1,0 +1,64 @@
+"""What the probe hands to the attention profiler for one armed pass, and what it gets back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True, slots=True)
+class PassContext:
+    """One armed forward pass: what the keys and queries are. Everything stays on the model's device.
+
+    Keys count from the start of the sequence, cached ones first (K = cached + Q, or more for a static cache).
+    `key_padding`: bool [B, K], True where the key is padding. `key_request`, int64 [B, K]: the request of a packed row that
+    a key belongs to. `query_real`, bool [B, Q]. None where it is not known or there is nothing to tell.
+    """
+
+    pass_number: int
+    batch: int
+    queries: int
+    key_padding: torch.Tensor | None
+    key_request: torch.Tensor | None
+    query_real: torch.Tensor | None
+    causal: bool
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class LayerStatistics:
+    """One layer of an armed pass, on the device. Sums over sampled query rows, per head.
+
+    `sums`: float32 [S, H] in the order of `STATISTICS`. `rows`, `padded_rows`: int64 scalars (tensors).
+    `padding_mass_largest`: float32 scalar. `visibility`: int64 [B, 6], per sequence the largest over sampled queries of
+    (window_excess, window_deficit, future_visible, self_blind, pads_visible, cross_visible), `observation.ABSENT` where
+    it could not be judged. `heat`: float32 [bins, bins] for one head, with `heat_rows` int64 [bins].
+    """
+
+    layer: int
+    sums: torch.Tensor
+    rows: torch.Tensor
+    padded_rows: torch.Tensor
+    padding_mass_largest: torch.Tensor
+    visibility: torch.Tensor
+    heat_head: int = -1
+    heat: torch.Tensor | None = None
+    heat_rows: torch.Tensor | None = None
+
+
+STATISTICS = (
+    "padding_mass",
+    "entropy",
+    "distance",
+    "first_token_mass",
+    "future_mass",
+    "self_mass",
+    "recency_mass",
+    "largest_weight",
+    "cross_mass",
+)
+
+Sink = Callable[[LayerStatistics], None]
+"""Takes each layer's result, on the model's thread, as soon as it is launched."""
