@@ -13,8 +13,8 @@ class PassContext:
     """One armed forward pass: what the keys and queries are. Everything stays on the model's device.
 
     Keys count from the start of the sequence, cached ones first (K = cached + Q, or more for a static cache).
-    `key_padding`: bool [B, K], True where the key is padding. `key_request`, int64 [B, K]: the request of a packed row that
-    a key belongs to. `query_real`, bool [B, Q]. None where it is not known or there is nothing to tell.
+    `key_padding`: bool [B, K], True where the key is padding. `key_request`, int64 [B, K]: which request of a
+    packed row a key belongs to. `query_real`, bool [B, Q]. None where it is not known or there is nothing to tell.
     """
 
     pass_number: int
