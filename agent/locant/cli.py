@@ -1,0 +1,113 @@
+"""The command line: where the parts meet, and the only place that prints."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from locant import __version__
+from locant_slo.errors import LocantError
+
+if TYPE_CHECKING:
+    from locant_slo.load import Diagnostic
+
+BAD_INPUT = 2
+SPEC = click.option("-f", "--file", "path", default="slo.yaml", show_default=True, help="The SLO spec, or a folder of them.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="locant")
+def cli() -> None:
+    """Positional observability for transformers: probe, SLIs, alerts, dashboards."""
+
+
+@cli.command()
+@click.option("--keep", is_flag=True, help="Leave everything up for a look until Ctrl-C.")
+@click.option("--fast", is_flag=True, help="Shorter phases: for a smoke test.")
+@click.option("--plain", is_flag=True, help="Plain lines instead of a live screen.")
+def demo(keep: bool, fast: bool, plain: bool) -> None:
+    """Serve a real model, break its positions, and watch a real alert fire."""
+    from locant.demo.run import run_demo
+
+    sys.exit(run_demo(keep=keep, fast=fast, plain=plain))
+
+
+@cli.command()
+@SPEC
+@click.option("-o", "--output", default="out", show_default=True, help="Folder for the generated files.")
+def generate(path: str, output: str) -> None:
+    """Write rules, their tests, Alertmanager routing, dashboards and runbooks from a spec: all of them, or none."""
+    from locant.generate import compile_all, write_all
+    from locant_slo.load import load_specs
+
+    specs = load_specs(Path(path))
+    files = compile_all(specs)
+    write_all(files, Path(output))
+    click.echo(f"wrote {len(files)} files to {output}")
+
+
+@cli.command()
+@SPEC
+@click.option("--config.file", "config", default=None, help="Also check an agent configuration.")
+def check(path: str, config: str | None) -> None:
+    """Say whether a spec and a configuration hold, without writing anything."""
+    from locant.generate import compile_all
+    from locant_slo.load import diagnose, load_specs
+
+    specs = load_specs(Path(path))
+    warnings = [warning for spec in specs for warning in diagnose(spec, path)]
+    files = compile_all(specs)
+    _report(warnings)
+    click.echo(f"{path}: {sum(len(spec.objectives) for spec in specs)} objectives, {len(files)} files would be written")
+    if config is not None:
+        from locant.sidecar.config import load_config
+
+        load_config(Path(config))
+        click.echo(f"{config}: holds")
+
+
+@cli.command()
+@click.argument("model")
+@click.option("--device", default="cpu", show_default=True, help="Where to run it.")
+@click.option("--save", default=None, help="Write the results here, as the reference for `locant gate`.")
+def canary(model: str, device: str, save: str | None) -> None:
+    """Ask the model in folder MODEL questions that only intact positions answer right."""
+    from locant.canary.command import run_canary
+
+    report = run_canary(Path(model), device=device, save=Path(save) if save else None)
+    click.echo(report.text)
+    sys.exit(0 if report.healthy else 1)
+
+
+@cli.command()
+@click.argument("reference", type=click.Path(dir_okay=False))
+@click.argument("candidate", type=click.Path(dir_okay=False))
+def gate(reference: str, candidate: str) -> None:
+    """Compare two results of `locant canary --save`: exit 0 to go on, 1 to stop, 3 when there is too little evidence."""
+    from locant.canary.gate import gate_files
+
+    verdict = gate_files(Path(reference), Path(candidate))
+    click.echo(verdict.sentence)
+    sys.exit({"pass": 0, "fail": 1}.get(verdict.outcome, 3))
+
+
+def _report(diagnostics: Sequence[Diagnostic]) -> None:
+    for diagnostic in diagnostics:
+        click.echo(f"{diagnostic.severity}: {diagnostic.path}: {diagnostic.sentence}", err=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; a fault of the user's input is one sentence and exit status 2."""
+    try:
+        cli.main(args=list(arguments) if arguments is not None else None, prog_name="locant")
+    except LocantError as error:
+        click.echo(f"locant: {error}", err=True)
+        sys.exit(BAD_INPUT)
+
+
+if __name__ == "__main__":
+    main()

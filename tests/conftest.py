@@ -1,0 +1,25 @@
+"""What every test shares: one thread per process for torch, and real programs found or loudly missed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+
+@pytest.fixture
+def program():
+    """Path of an installed program by name; the test is skipped, with words, where it is missing."""
+
+    def find(name: str) -> str:
+        path = shutil.which(name)
+        if path is None:
+            pytest.skip(f"NOT PROVEN HERE: {name} is not installed; `make servers` installs it when run as root on Debian")
+        return path
+
+    return find
