@@ -1,0 +1,84 @@
+"""Observations to bytes and back. Fields travel by name, so that older and newer peers understand each other."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import MISSING, fields
+from itertools import chain
+from typing import Any, get_args
+
+import msgspec
+
+from locant.observation import ABSENT, ForwardFacts, Observation, RowFacts
+from locant.wire.frame import FrameError
+
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Observation)}
+_COLUMNS = len(RowFacts._fields)
+_INT32 = (-(2**31), 2**31 - 1)
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[tuple[str, dict[str, Any]]])
+
+
+def encode(observations: Iterable[Observation]) -> bytes:
+    """The payload for some observations. Fields that hold their default are left out."""
+    return _encoder.encode([(type(one).__name__, _sparse(one)) for one in observations])
+
+
+def decode(payload: bytes) -> tuple[list[Observation], int]:
+    """The observations in a payload, and how many entries of unknown kinds were skipped.
+
+    Raises FrameError("payload") when it is no list of observations, or a known one is not what it says.
+    """
+    try:
+        entries = _decoder.decode(payload)
+        known = [_restore(_KINDS[name], values) for name, values in entries if name in _KINDS]
+    except (msgspec.DecodeError, ValueError, TypeError, RecursionError) as error:
+        raise FrameError("payload") from error
+    return known, len(entries) - len(known)
+
+
+def _sparse(observation: Observation) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for field in fields(observation):
+        value = getattr(observation, field.name)
+        if field.default is MISSING or value != field.default:
+            values[field.name] = value
+    if isinstance(observation, ForwardFacts):
+        values["rows"] = (_COLUMNS, _pack_rows(observation.rows))
+    return values
+
+
+def _restore(kind: type[Any], values: dict[str, Any]) -> Observation:
+    if kind is ForwardFacts:
+        columns, packed = values.get("rows", (_COLUMNS, b""))
+        values["rows"] = _unpack_rows(columns, packed)
+    restored: Observation = msgspec.convert(values, type=kind)
+    return restored
+
+
+def _pack_rows(rows: Sequence[RowFacts]) -> bytes:
+    try:
+        flat = array("i", chain.from_iterable(rows))
+    except OverflowError:
+        lowest, highest = _INT32
+        flat = array("i", (min(max(value, lowest), highest) for row in rows for value in row))
+    return _little_endian(flat).tobytes()
+
+
+def _unpack_rows(columns: object, packed: object) -> tuple[RowFacts, ...]:
+    if not isinstance(columns, int) or not isinstance(packed, bytes) or columns < 1 or len(packed) % (4 * columns):
+        raise ValueError("rows do not fit their columns")
+    flat = array("i")
+    flat.frombytes(packed)
+    numbers = _little_endian(flat).tolist()
+    rows = (numbers[start : start + columns] for start in range(0, len(numbers), columns))
+    return tuple(RowFacts(*row[:_COLUMNS], *[ABSENT] * (_COLUMNS - columns)) for row in rows)
+
+
+def _little_endian(numbers: array[int]) -> array[int]:
+    if sys.byteorder == "big":
+        numbers = array("i", numbers)
+        numbers.byteswap()
+    return numbers
