@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from locant_slo.load import Diagnostic
 
 BAD_INPUT = 2
-SPEC = click.option("-f", "--file", "path", default="slo.yaml", show_default=True, help="The SLO spec, or a folder of them.")
+SPEC = click.option(
+    "-f", "--file", "path", default="slo.yaml", show_default=True, help="The SLO spec, or a folder of them."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -41,8 +43,9 @@ def demo(keep: bool, fast: bool, plain: bool) -> None:
 @click.option("-o", "--output", default="out", show_default=True, help="Folder for the generated files.")
 def generate(path: str, output: str) -> None:
     """Write rules, their tests, Alertmanager routing, dashboards and runbooks from a spec: all of them, or none."""
-    from locant.generate import compile_all, write_all
     from locant_slo.load import load_specs
+
+    from locant.generate import compile_all, write_all
 
     specs = load_specs(Path(path))
     files = compile_all(specs)
@@ -55,8 +58,9 @@ def generate(path: str, output: str) -> None:
 @click.option("--config.file", "config", default=None, help="Also check an agent configuration.")
 def check(path: str, config: str | None) -> None:
     """Say whether a spec and a configuration hold, without writing anything."""
-    from locant.generate import compile_all
     from locant_slo.load import diagnose, load_specs
+
+    from locant.generate import compile_all
 
     specs = load_specs(Path(path))
     warnings = [warning for spec in specs for warning in diagnose(spec, path)]
@@ -87,7 +91,7 @@ def canary(model: str, device: str, save: str | None) -> None:
 @click.argument("reference", type=click.Path(dir_okay=False))
 @click.argument("candidate", type=click.Path(dir_okay=False))
 def gate(reference: str, candidate: str) -> None:
-    """Compare two results of `locant canary --save`: exit 0 to go on, 1 to stop, 3 when there is too little evidence."""
+    """Compare two results of `locant canary --save`: exit 0 go on, 1 stop, 3 too little evidence."""
     from locant.canary.gate import gate_files
 
     verdict = gate_files(Path(reference), Path(candidate))

@@ -39,6 +39,12 @@ class Channel:
         """Sleep until something is offered, at most `timeout_seconds`."""
         return bool(self._items) or self._ready.wait(timeout_seconds)
 
+    def forget(self) -> None:
+        """Start empty: what waited belongs to the process that forked."""
+        self._items.clear()
+        self._dropped.clear()
+        self._ready = threading.Event()
+
     def close(self) -> None:
         """Refuse further offers; what is inside can still be drained."""
         self._closed = True

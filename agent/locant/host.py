@@ -1,0 +1,130 @@
+"""The model's side of an agent: the probes of one process, and the thread that hands on what they saw."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from locant.observation import Observation
+from locant.wire.channel import Channel
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from locant.probe.probe import Probe, ProbeOptions
+
+Deliver = Callable[[Sequence[Observation]], object]
+_DRAIN_INTERVAL_SECONDS = 0.05
+"""Draining in batches costs a tenth of waking up for each observation."""
+
+
+class ProbeHost:
+    """Probes, the bounded channel behind them, and one background thread that empties it into `deliver`."""
+
+    def __init__(
+        self,
+        deliver: Deliver,
+        *,
+        capacity: int = 4096,
+        clock: Callable[[], float] = time.time,
+        idle: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.channel = Channel(capacity)
+        self._deliver = deliver
+        self._idle = idle
+        self._clock = clock
+        self._probes: tuple[Probe, ...] = ()
+        self._model_ids = itertools.count(1)
+        self._stop = threading.Event()
+        self._renew()
+        _survive_fork(self)
+
+    def _renew(self) -> None:
+        """A lock and a thread of this process's own."""
+        self._pumping = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def attach(self, model: nn.Module, *, name: str | None, version: str | None, options: ProbeOptions) -> Probe:
+        """Put one more model under watch; the returned probe is already attached."""
+        from locant.probe.probe import Probe
+
+        probe = Probe(
+            model,
+            model_id=next(self._model_ids),
+            name=name,
+            version=version,
+            options=options,
+            channel=self.channel,
+            clock=self._clock,
+        )
+        probe.attach()
+        self._probes = (*self._probes, probe)
+        self._start()
+        return probe
+
+    def detach(self, probe: Probe) -> None:
+        """Remove a probe's hooks and hand on what it had seen."""
+        probe.close()
+        self._probes = tuple(other for other in self._probes if other is not probe)
+        self.pump()
+
+    def pump(self) -> int:
+        """Hand on everything that waits; how many observations that were."""
+        with self._pumping:
+            for probe in self._probes:
+                probe.poll()
+            handed = 0
+            while batch := self.channel.drain():
+                self._deliver(batch)
+                handed += len(batch)
+            self._idle()
+            return handed
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until everything seen so far is handed on; False when `timeout` seconds were not enough."""
+        deadline = time.monotonic() + timeout
+        unfinished = [probe for probe in self._probes if not probe.flush(max(0.0, deadline - time.monotonic()))]
+        self.pump()
+        return not unfinished
+
+    def close(self) -> None:
+        """Detach every probe, hand on the rest and end the thread."""
+        for probe in self._probes:
+            self.detach(probe)
+        self._stop.set()
+        self.channel.close()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout=5.0)
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="locant-agent", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.wait(_DRAIN_INTERVAL_SECONDS):
+            self.pump()
+
+    def _restart_in_child(self) -> None:
+        """A fork copies the probes and not the thread: give the child a thread of its own."""
+        running = self._thread is not None
+        self._renew()
+        self.channel.forget()
+        if running and not self._stop.is_set():
+            self._start()
+
+
+def _survive_fork(host: ProbeHost) -> None:
+    reference = weakref.ref(host)
+
+    def restart() -> None:
+        living = reference()
+        if living is not None:
+            living._restart_in_child()
+
+    os.register_at_fork(after_in_child=restart)
