@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-# Recorded series. `{window}` is a Prometheus duration.
+# Recorded series. `{window}` is a Prometheus duration. Each carries `slo`, `service` and `indicator`; all but the
+# objective and the info series also `model` and `model_version`. Which windows exist: `burn.recorded_windows`.
 BAD_INCREASE = "locant:sli_bad_events:increase{window}"
 EVENTS_INCREASE = "locant:sli_events:increase{window}"
 ERROR_RATIO = "locant:sli_error:ratio{window}"
 OBJECTIVE = "locant:slo_objective:ratio"
 BUDGET_REMAINING = "locant:slo_budget_remaining:ratio"
 BURN_RATE = "locant:slo_burn_rate:ratio"
+"""Over the shortest long window of the tiers (`burn.burn_rate_window`), without a window label."""
 SLO_INFO = "locant:slo:info"
+"""Always 1; adds `team`, `target`, `window` and the labels of the spec and of the objective."""
 
 # Labels on rules and alerts.
 SLO = "slo"
@@ -19,6 +22,10 @@ TIER = "tier"
 SEVERITY = "severity"
 LONG_WINDOW = "long_window"
 SHORT_WINDOW = "short_window"
+WINDOW = "window"
+TARGET = "target"
+FAULT = "fault"
+CAUSE = "cause"
 
 # Alert names. `{Slo}` is the SLO's name in CamelCase.
 BURN_ALERT = "Locant{Slo}BudgetBurn"
@@ -28,6 +35,9 @@ SILENT_PROBE_ALERT = "LocantProbeSilent"
 DROPS_ALERT = "LocantObservationsDropped"
 STALE_CANARY_ALERT = "LocantCanaryStale"
 COVERAGE_ALERT = "LocantCoverageLost"
+SERIES_REFUSED_ALERT = "LocantSeriesRefused"
+PROBE_ERRORS_ALERT = "LocantProbeErrors"
+EXPORT_ERRORS_ALERT = "LocantExportErrors"
 
 
 def camel(name: str) -> str:
