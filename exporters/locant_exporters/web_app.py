@@ -1,0 +1,104 @@
+"""The WSGI application of the agent: metrics, health, readiness, and nothing else.
+
+Every path but these is 404 (a probe that succeeds on any path proves nothing), every method but GET and HEAD is 405.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+from locant_exporters.basic_auth import Users
+from locant_exporters.exposition import expose
+from locant_exporters.prometheus import SnapshotCollector
+from locant_exporters.web_config import WebConfig
+from locant_slo.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+_log = logging.getLogger(__name__)
+_METHODS = ("GET", "HEAD")
+_LONGEST_QUERY_FIELDS = 256
+_LANDING_PAGE = b"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Locant</title></head>
+<body><h1>Locant</h1><p>Positional observability for transformers.</p>
+<ul><li><a href="/metrics">/metrics</a></li><li><a href="/-/ready">/-/ready</a></li>
+<li><a href="/-/healthy">/-/healthy</a></li></ul></body></html>
+"""
+
+Readiness = Callable[[], "bool | str"]
+"""True when ready; False, or a sentence that says why not."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: HTTPStatus
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = (("Content-Type", "text/plain; charset=utf-8"),)
+
+
+def make_app(snapshot: Callable[[], Snapshot], *, ready: Readiness, web_config: WebConfig) -> WSGIApplication:
+    """The application; `snapshot` is called once for each scrape of /metrics and for nothing else."""
+    users = Users(web_config.basic_auth_users)
+    fixed_headers = web_config.http_server_config.headers.items()
+    routes: dict[str, Callable[[WSGIEnvironment], _Answer]] = {
+        "/": lambda _: _Answer(HTTPStatus.OK, _LANDING_PAGE, (("Content-Type", "text/html; charset=utf-8"),)),
+        "/-/healthy": lambda _: _Answer(HTTPStatus.OK, b"Healthy.\n"),
+        "/-/ready": lambda _: _readiness(ready),
+        "/metrics": lambda environ: _metrics(environ, snapshot),
+    }
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        answer = _answer(environ, users, routes)
+        length = ("Content-Length", str(len(answer.body)))
+        start_response(f"{answer.status.value} {answer.status.phrase}", [*answer.headers, *fixed_headers, length])
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
+
+    return app
+
+
+def _answer(environ: WSGIEnvironment, users: Users, routes: dict[str, Callable[[WSGIEnvironment], _Answer]]) -> _Answer:
+    if not users.admits(environ.get("HTTP_AUTHORIZATION", "")):
+        return _plain(HTTPStatus.UNAUTHORIZED, "Unauthorized", ("WWW-Authenticate", 'Basic realm="locant"'))
+    route = routes.get(environ.get("PATH_INFO", ""))
+    if route is None:
+        return _plain(HTTPStatus.NOT_FOUND, f"Not found; there are {', '.join(routes)}")
+    if environ["REQUEST_METHOD"] not in _METHODS:
+        return _plain(HTTPStatus.METHOD_NOT_ALLOWED, "Method not allowed; use GET", ("Allow", ", ".join(_METHODS)))
+    try:
+        return route(environ)
+    except Exception:
+        _log.exception("a request failed")
+        return _plain(HTTPStatus.INTERNAL_SERVER_ERROR, "The request failed; the agent's log says why")
+
+
+def _metrics(environ: WSGIEnvironment, snapshot: Callable[[], Snapshot]) -> _Answer:
+    try:
+        query = parse_qs(environ.get("QUERY_STRING", ""), max_num_fields=_LONGEST_QUERY_FIELDS)
+    except ValueError:
+        return _plain(HTTPStatus.BAD_REQUEST, f"The query has more than {_LONGEST_QUERY_FIELDS} fields")
+    exposition = expose(
+        SnapshotCollector(snapshot, names=frozenset(query.get("name[]", ()))),
+        accept=environ.get("HTTP_ACCEPT", ""),
+        accept_encoding=environ.get("HTTP_ACCEPT_ENCODING", ""),
+    )
+    encoding = (("Content-Encoding", exposition.encoding),) if exposition.encoding else ()
+    described = (("Content-Type", exposition.content_type), ("Vary", "Accept, Accept-Encoding"), *encoding)
+    return _Answer(HTTPStatus.OK, exposition.body, described)
+
+
+def _readiness(ready: Readiness) -> _Answer:
+    verdict = ready()
+    if verdict is True:
+        return _Answer(HTTPStatus.OK, b"Ready.\n")
+    return _plain(HTTPStatus.SERVICE_UNAVAILABLE, verdict or "Not ready")
+
+
+def _plain(status: HTTPStatus, text: str, *headers: tuple[str, str]) -> _Answer:
+    body = f"{text.rstrip('.')}.\n".encode("utf-8", "replace")
+    return _Answer(status, body, (("Content-Type", "text/plain; charset=utf-8"), *headers))
