@@ -5,7 +5,7 @@ Source: Google SRE Workbook, chapter 5. Floats would print 0.0009999999999999432
 
 from __future__ import annotations
 
-from decimal import ROUND_FLOOR, Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from locant_slo.spec import Objective, Tier
 
@@ -26,7 +26,7 @@ def threshold(tier: Tier, target: Decimal, window: int) -> Decimal:
 
 def minimum_events(tier: Tier, target: Decimal, window: int) -> int:
     """The fewest events in a window with which one bad event stays at or below the tier's threshold."""
-    return -int((-1 / threshold(tier, target, window)).to_integral_value(ROUND_FLOOR))
+    return int((1 / threshold(tier, target, window)).to_integral_value(ROUND_CEILING))
 
 
 def detection_seconds(tier: Tier, target: Decimal, window: int, error_ratio: Decimal) -> Decimal | None:

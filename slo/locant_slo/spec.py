@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -13,7 +14,10 @@ from locant_slo.indicators import BY_ID
 
 def _known_indicator(value: str) -> str:
     if value not in BY_ID:
-        raise ValueError(f"{value!r} is no indicator; choose one of {', '.join(sorted(BY_ID))}")
+        nearest = get_close_matches(value, BY_ID, n=1)
+        meant = f"did you mean {nearest[0]}? The others are" if nearest else "choose one of"
+        others = ", ".join(sorted(set(BY_ID) - set(nearest)))
+        raise ValueError(f"{value!r} is no indicator; {meant} {others}")
     return value
 
 
@@ -88,6 +92,17 @@ class Objective(_Closed):
     alerting: Alerting = Alerting()
 
 
+class Health(_Closed):
+    """When Locant itself is unwell: limits of the rules that watch the watcher."""
+
+    enabled: bool = True
+    severity: Literal["page", "ticket"] = "ticket"
+    probe_silent_after: Seconds = 600
+    canary_stale_after: Seconds = 21_600
+    dropped_ratio: Ratio = Decimal("0.01")
+    coverage_kept_ratio: Ratio = Decimal("0.5")
+
+
 class Routing(_Closed):
     """Where Alertmanager sends each severity: webhook addresses, read from the spec or filled in by the operator."""
 
@@ -102,8 +117,11 @@ class Spec(_Closed):
     service: Name
     team: Name = "ml-platform"
     labels: dict[LabelName, str] = {}
+    selector: dict[LabelName, str] = {}
+    """Labels that pick this service's series where one Prometheus scrapes several, as in `job: chat`."""
     scrape_interval: Seconds = 30
     retention: Seconds = 1_296_000
     runbook_url: str = "https://github.com/locant/locant/blob/main/alerts/runbooks"
     routing: Routing = Routing()
+    health: Health = Health()
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1)]
