@@ -1,0 +1,166 @@
+"""The agent: observations in, snapshots and findings out. One owner of the state, in a thread or in a sidecar."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from locant import __version__
+from locant.observation import Detached, ModelAttached, Observation
+from locant.sidecar.accountant import Books, Deltas, KnownCheck, Verdict, drops
+from locant.sidecar.config import AgentConfig
+from locant.sidecar.references import References
+from locant.sidecar.store import FindingLog, Store
+from locant_slo.catalogue import metrics
+from locant_slo.catalogue.labels import EXPORTER, OUTCOME, STAGE
+from locant_slo.errors import ConfigError
+from locant_slo.findings import Finding
+from locant_slo.snapshot import Snapshot
+
+_LOG = logging.getLogger("locant.agent")
+_LOG_INTERVAL_SECONDS = 60.0
+_OK, _ERROR = OUTCOME.values
+_, _DRAIN, _JUDGE, _SNAPSHOT = STAGE.values
+
+
+class Judging(Protocol):
+    """Whatever turns one observation into a verdict."""
+
+    def judge(self, observation: Observation) -> Verdict:
+        """What is wrong with it."""
+
+
+class Agent:
+    """Judge, books and store behind one lock, which is held for one observation or one snapshot at a time.
+
+    An observation that cannot be processed is dropped, counted and logged at most once a minute; it never stops the
+    agent. `clock` gives Unix seconds and drives windows and grace times; `timer` measures the agent itself.
+    """
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        judge: Judging,
+        *,
+        references: References | None = None,
+        objectives: Mapping[str, float] | None = None,
+        checks: Iterable[KnownCheck] = (),
+        clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._judge = judge
+        self._clock = clock
+        self._timer = timer
+        self._lock = threading.Lock()
+        self._channel = Deltas()
+        self._logged_at: float | None = None
+        self._started_at = clock()
+        findings = FindingLog(config.finding_capacity)
+        self._store = Store(started_at=self._started_at, series_limit=config.series_limit, findings=findings)
+        self._books = Books(self._store, config, references or References(), objectives or {}, checks)
+        self._introduce()
+
+    def ingest(self, observations: Iterable[Observation]) -> None:
+        """Judge and count observations, in order."""
+        started = self._timer()
+        for observation in observations:
+            try:
+                with self._lock:
+                    self._take(observation)
+            except Exception as error:
+                self._lose(observation, error)
+        with self._lock:
+            self._spent(_DRAIN, started)
+
+    def snapshot(self) -> Snapshot:
+        """Everything as it stands now, immutable."""
+        with self._lock:
+            started, now = self._timer(), self._clock()
+            self._books.refresh(now)
+            snapshot = self._store.snapshot(now)
+            self._spent(_SNAPSHOT, started)
+            return snapshot
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong, worst first; equal findings are one with a count."""
+        with self._lock:
+            return self._store.findings()
+
+    def pin_reference(self, path: str | Path) -> None:
+        """Write what was measured so far as the reference, and compare with it from now on.
+
+        Raises ConfigError when there is nothing to pin, MachineError when the file cannot be written.
+        """
+        with self._lock:
+            self._books.refresh(self._clock())
+            references = self._books.measured()
+        if not references.models:
+            raise ConfigError(f"{path}: nothing was measured yet; serve traffic or run the canary, then pin")
+        references.save(path)
+        with self._lock:
+            self._books.adopt(references)
+
+    def note_channel(self, depth: int, dropped: Mapping[str, int]) -> None:
+        """What the channel before this agent says: observations waiting, and all its losses so far, by reason."""
+        with self._lock:
+            self._store.set(metrics.QUEUE_DEPTH, (), depth)
+            self._store.apply(drops(self._channel, dropped))
+
+    def note_export(self, exporter: str, ok: bool) -> None:
+        """One snapshot went out, or failed to."""
+        with self._lock:
+            self._store.add(metrics.EXPORTS, (exporter, _OK if ok else _ERROR))
+
+    def _introduce(self) -> None:
+        self._store.set(metrics.BUILD_INFO, (__version__,), 1)
+        self._store.set(metrics.QUEUE_DEPTH, (), 0)
+        for stage in STAGE.values:
+            self._store.observe(metrics.PROBE_DURATION, (stage,), 0.0, 0)
+        for exporter in EXPORTER.values:
+            for outcome in OUTCOME.values:
+                self._store.add(metrics.EXPORTS, (exporter, outcome), 0)
+
+    def _take(self, observation: Observation) -> None:
+        now = self._clock()
+        if isinstance(observation, ModelAttached):
+            self._books.attach(observation, now)
+        account = self._books.account(observation.model_id)
+        if account is None:
+            self._store.drop("invalid")
+            return
+        started = self._timer()
+        verdict = self._judge.judge(observation)
+        self._spent(_JUDGE, started)
+        updates = tuple(account.take(observation, verdict, now))
+        self._store.apply(updates)
+        for finding in verdict.findings:
+            self._store.merge(_signed(finding, *account.subject.labels, observation.time))
+        if isinstance(observation, Detached):
+            self._books.detach(observation.model_id, now)
+
+    def _lose(self, observation: Observation, error: Exception) -> None:
+        now = self._clock()
+        with self._lock:
+            self._store.drop("decode_error")
+        if self._logged_at is None or not 0 <= now - self._logged_at < _LOG_INTERVAL_SECONDS:
+            self._logged_at = now
+            _LOG.warning("dropped a %s that could not be processed", type(observation).__name__, exc_info=error)
+
+    def _spent(self, stage: str, started: float) -> None:
+        self._store.observe(metrics.PROBE_DURATION, (stage,), max(self._timer() - started, 0.0))
+
+
+def _signed(finding: Finding, model: str, version: str, when: float) -> Finding:
+    """A finding with the release and the times that its check left open."""
+    return replace(
+        finding,
+        model=finding.model or model,
+        model_version=finding.model_version or version,
+        first_seen=finding.first_seen or when,
+        last_seen=finding.last_seen or finding.first_seen or when,
+    )
