@@ -30,7 +30,7 @@ def minimum_events(tier: Tier, target: Decimal, window: int) -> int:
 
 
 def detection_seconds(tier: Tier, target: Decimal, window: int, error_ratio: Decimal) -> Decimal | None:
-    """Seconds from a clean start at a steady `error_ratio` until `tier` fires, its hold included; None when it never does.
+    """Seconds from a clean start at a steady `error_ratio` until `tier` fires, its hold included; None: it never does.
 
     The long window must fill to the threshold: threshold × long ÷ error ratio, under even traffic.
     """

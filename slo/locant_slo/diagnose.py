@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import ROUND_UP, Decimal
 from typing import Literal
 
 from locant_slo import burn, names
@@ -52,6 +53,7 @@ def _warning(path: str, sentence: str) -> Diagnostic:
 
 def _service(spec: Spec) -> Iterator[Diagnostic]:
     yield from _reserved(spec.labels, "labels")
+    yield from _addresses(spec)
     longest = burn.BASE_WINDOW_SECONDS // MINIMUM_SCRAPES
     if spec.scrape_interval > longest:
         yield _error(
@@ -60,6 +62,17 @@ def _service(spec: Spec) -> Iterator[Diagnostic]:
             f"{format_duration(burn.BASE_WINDOW_SECONDS)} and need {MINIMUM_SCRAPES} scrapes each; "
             f"scrape every {format_duration(longest)} or more often",
         )
+
+
+def _addresses(spec: Spec) -> Iterator[Diagnostic]:
+    addresses = {
+        "runbook_url": spec.runbook_url,
+        "routing.page": spec.routing.page,
+        "routing.ticket": spec.routing.ticket,
+    }
+    for path, address in addresses.items():
+        if not address.startswith(("http://", "https://")):
+            yield _error(path, f"{address!r} is no web address; begin it with https:// or http://")
 
 
 def _reserved(mapping: Mapping[str, str], path: str) -> Iterator[Diagnostic]:
@@ -108,28 +121,35 @@ def _objective(spec: Spec, objective: Objective, path: str) -> Iterator[Diagnost
 def _tier(spec: Spec, objective: Objective, tier: Tier, path: str) -> Iterator[Diagnostic]:
     factor = burn.factor(tier, objective.window)
     threshold = burn.threshold(tier, objective.target, objective.window)
-    shown, window = f"{factor.normalize():f}", format_duration(objective.window)
+    window = format_duration(objective.window)
     if threshold >= 1:
         yield _error(
             path,
-            f"tier {tier.name} can never fire: {shown} times the budget of {objective.target} over {window} is an error "
-            f"ratio of {threshold.normalize():f}; lower its budget, or lengthen long",
+            f"tier {tier.name} can never fire: {factor:.4g} times the budget of {objective.target} over {window} is an "
+            f"error ratio of {threshold:.4g}; lower its budget, or lengthen long",
         )
     if factor < 1:
         yield _error(
             path,
-            f"tier {tier.name} fires while the budget lasts: its factor is {shown}, below 1; raise its budget above "
-            f"{tier.budget}, or shorten long below {format_duration(int(tier.budget * objective.window) or 1)}",
+            f"tier {tier.name} fires while the budget lasts: its factor is {factor:.4g}; {_slower(tier, objective)}",
         )
+    yield from _short(spec, tier, f"{path}.short")
+
+
+def _slower(tier: Tier, objective: Objective) -> str:
+    share = Decimal(tier.long) / objective.window
+    if share >= 1:
+        return f"make long shorter than the window of {format_duration(objective.window)}"
+    return f"raise its budget to {share.quantize(Decimal('0.001'), ROUND_UP)}, shorten long, or lengthen the window"
+
+
+def _short(spec: Spec, tier: Tier, path: str) -> Iterator[Diagnostic]:
+    short, least = format_duration(tier.short), MINIMUM_SCRAPES * spec.scrape_interval
     if tier.short >= tier.long:
+        yield _error(path, f"{short} is not shorter than long, {format_duration(tier.long)}; a twelfth of it is usual")
+    if tier.short < least:
         yield _error(
-            f"{path}.short",
-            f"{format_duration(tier.short)} is not shorter than long ({format_duration(tier.long)}); a twelfth is usual",
-        )
-    if tier.short < MINIMUM_SCRAPES * spec.scrape_interval:
-        yield _error(
-            f"{path}.short",
-            f"{format_duration(tier.short)} spans fewer than {MINIMUM_SCRAPES} scrapes of "
-            f"{format_duration(spec.scrape_interval)}; make it {format_duration(MINIMUM_SCRAPES * spec.scrape_interval)} "
-            "or longer",
+            path,
+            f"{short} spans fewer than {MINIMUM_SCRAPES} scrapes of {format_duration(spec.scrape_interval)}; "
+            f"make it {format_duration(least)} or longer",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import yaml
 
@@ -16,7 +17,7 @@ class _Loader(yaml.SafeLoader):
         super().__init__(text)
         self.duplicates: list[str] = []
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
         first: dict[str, int] = {}
         for key, _ in node.value:
@@ -40,7 +41,7 @@ def documents(text: str) -> list[tuple[object, tuple[str, ...]]]:
 def _documents(text: str) -> Iterator[tuple[object, tuple[str, ...]]]:
     loader = _Loader(text)
     try:
-        while loader.check_data():
+        while loader.check_data():  # type: ignore[no-untyped-call]  # missing from the stubs
             content = loader.get_data()
             _refuse_bombs(content)
             duplicates, loader.duplicates = tuple(loader.duplicates), []

@@ -17,6 +17,7 @@ from locant_slo.spec import Spec
 __all__ = ["Diagnostic", "diagnose", "load_specs", "parse_spec", "parse_specs"]
 
 LARGEST_FILE_BYTES = 1_048_576
+MOST_PROBLEMS = 50
 
 
 def load_specs(path: Path) -> tuple[Spec, ...]:
@@ -68,8 +69,14 @@ def parse_specs(text: str, source: str) -> tuple[Spec, ...]:
         problems += [f"{prefix}{problem}" for problem in found]
     problems += _shared_services(specs) if not problems else []
     if problems:
-        raise SpecError(source, tuple(problems))
+        raise SpecError(source, _some(problems))
     return tuple(specs)
+
+
+def _some(problems: list[str]) -> tuple[str, ...]:
+    """A file that is no spec at all has thousands of problems; the first ones say so."""
+    more = len(problems) - MOST_PROBLEMS
+    return (*problems[:MOST_PROBLEMS], f"and {more} more of the kind") if more > 0 else tuple(problems)
 
 
 def _errors(spec: Spec) -> Iterator[str]:
@@ -86,7 +93,7 @@ def _shared_services(specs: Iterable[Spec]) -> list[str]:
 
 def _syntax(error: yaml.YAMLError) -> str:
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return f"this is no YAML: {error}"
+        return f"this is no YAML: {str(error).splitlines()[0]}"
     mark = error.problem_mark
     return f"line {mark.line + 1}, column {mark.column + 1}: this is no YAML: {error.problem or error.context}"
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 # Recorded series. `{window}` is a Prometheus duration. Each carries `slo`, `service` and `indicator`; all but the
-# objective and the info series also `model` and `model_version`. Which windows exist: `burn.recorded_windows`.
+# objective and the info series also `model` and `model_version`; the budget has `model` alone, because a new release
+# does not buy a new budget. Which windows exist: `burn.recorded_windows`.
 BAD_INCREASE = "locant:sli_bad_events:increase{window}"
 EVENTS_INCREASE = "locant:sli_events:increase{window}"
 ERROR_RATIO = "locant:sli_error:ratio{window}"

@@ -13,8 +13,10 @@ Location = tuple["int | str", ...]
 
 def problems_of(error: ValidationError, root: type[BaseModel]) -> Iterator[str]:
     """One sentence for each fault that validating `root` met, in the order of the file's schema."""
-    for fault in error.errors():
-        location = _without_key_marks(fault["loc"])
+    faults = [(_without_key_marks(fault["loc"]), fault) for fault in error.errors()]
+    for location, fault in faults:
+        if fault["type"] == "too_short" and any(other[: len(location)] == location != other for other, _ in faults):
+            continue  # pydantic counts only the entries that hold; each of the others has its own sentence
         sentence = _SENTENCES.get(fault["type"], _fallback)(_Fault(location, dict(fault), root))
         yield f"{dotted(location)}: {sentence}" if location else sentence
 
@@ -22,7 +24,7 @@ def problems_of(error: ValidationError, root: type[BaseModel]) -> Iterator[str]:
 def dotted(location: Sequence[int | str]) -> str:
     """`("objectives", 2, "target")` as `objectives[2].target`."""
     text = ""
-    for step in location:
+    for step in (step if isinstance(step, int) or len(step) <= 80 else f"{step[:77]}..." for step in location):
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
     return text
 
@@ -76,7 +78,7 @@ def _unknown_field(fault: _Fault) -> str:
 
 
 def _pattern(fault: _Fault) -> str:
-    if "-" in str(fault.context.get("pattern")):
+    if "0-9-" in str(fault.context.get("pattern")):
         return f"{fault.value} is no name; use lower-case letters, digits and hyphens, as in padding-attention"
     return f"{fault.value} is no label name; use letters, digits and underscores, as in cost_center"
 
