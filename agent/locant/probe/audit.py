@@ -1,0 +1,134 @@
+"""The static audit: positional parameters beside what the configuration says they must be, at attach and on change.
+
+Everything in float64. A scaling that is not known yields nothing: silence is no verdict, coverage says what was not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from locant.observation import Deviation, ModelProfile
+from locant.probe import families as fam
+from locant.probe.frequencies import frequencies
+from locant.probe.rope_config import RopeSet, rope_sets
+from locant.probe.structure import Part, Unit, inv_freq_names, table_of, text_config, units
+from locant.probe.tables import is_sinusoidal, sinusoid_error, two_dimensional
+
+INV_FREQ_TOLERANCE = 1e-4
+"""float32 computes frequencies to 1e-6 and better; a cast to bfloat16 moves them by 4e-3."""
+FACTOR_TOLERANCE = 1e-4
+
+
+def audit(model: nn.Module, profile: ModelProfile) -> tuple[Deviation, ...]:
+    """Every positional parameter that is not what the configuration says; () for a healthy or an unknown model."""
+    with torch.no_grad():
+        return tuple(found for unit in units(model) for found in _audit_unit(model, unit, profile))
+
+
+def _audit_unit(model: nn.Module, unit: Unit, profile: ModelProfile) -> Iterator[Deviation]:
+    for part in unit.rotaries:
+        for name in inv_freq_names(part.module):
+            yield from _audit_inv_freq(part, name, rope_of(part.module, name, text_config(model)))
+    for part in unit.tables:
+        if profile.scheme in fam.ABSOLUTE_SCHEMES:
+            yield from _audit_table(part, profile)
+
+
+def rope_of(module: nn.Module, name: str, fallback: Any) -> RopeSet | None:
+    """The settings that a rotary module's frequency tensor `name` was made from; None when that is not certain."""
+    config = getattr(module, "config", None) or fallback
+    sets = {rope.layer_type: rope for rope in rope_sets(config)} if config is not None else {}
+    layer_type = name.removesuffix("inv_freq").rstrip("_")
+    found = sets.get(layer_type)
+    if found is None and layer_type == "" and len(sets) == 1:
+        found = next(iter(sets.values()))
+    return found
+
+
+def _audit_inv_freq(part: Part, name: str, rope: RopeSet | None) -> Iterator[Deviation]:
+    where = f"{part.name}.{name}"
+    found = getattr(part.module, name).detach()
+    values = found.to("cpu", torch.float64).flatten()
+    if not bool(torch.isfinite(values).all()):
+        yield Deviation(where, "inv_freq", float("inf"), "finite numbers", _brief(values))
+        return
+    expected = expected_frequencies(part.module, rope)
+    if expected is None or expected.inv_freq.shape != values.shape:
+        return
+    error = relative_error(values, expected.inv_freq)
+    if error > INV_FREQ_TOLERANCE:
+        kind = "dtype" if found.dtype in (torch.bfloat16, torch.float16) and error < 0.02 else "inv_freq"
+        detail = f"held in {str(found.dtype).removeprefix('torch.')}; RoPE type {rope.kind if rope else 'unknown'}"
+        yield Deviation(where, kind, error, _brief(expected.inv_freq), _brief(values), detail)
+    yield from _audit_factor(part, name, expected.factor)
+
+
+def _audit_factor(part: Part, name: str, expected: float) -> Iterator[Deviation]:
+    attribute = name.removesuffix("inv_freq") + "attention_scaling"
+    found = getattr(part.module, attribute, None)
+    if not isinstance(found, (int, float)):
+        return
+    error = abs(found / expected - 1.0)
+    if not error <= FACTOR_TOLERANCE:
+        where = f"{part.name}.{attribute}"
+        yield Deviation(where, "attention_factor", error, f"{expected:.6g}", f"{found:.6g}")
+
+
+def expected_frequencies(module: nn.Module, rope: RopeSet | None) -> Any:
+    """The reference for a rotary module as it stands now, the length it has grown to included; None when unknown."""
+    if rope is None:
+        return None
+    reached = getattr(module, "max_seq_len_cached", None) if rope.kind == "dynamic" else None
+    if rope.kind == "longrope":
+        reached = _longrope_length(module, rope)
+    return frequencies(rope, int(reached) if reached is not None else None)
+
+
+def _longrope_length(module: nn.Module, rope: RopeSet) -> int | None:
+    """Longrope swaps between two legal sets: the nearer one is the one in use."""
+    original = int(rope.number("original_max_position_embeddings") or rope.length or 0)
+    short, long = frequencies(rope, None), frequencies(rope, original + 1)
+    found = getattr(module, "inv_freq", None)
+    if short is None or long is None or found is None or found.numel() != long.inv_freq.numel():
+        return None
+    values = found.detach().to("cpu", torch.float64)
+    return original + 1 if relative_error(values, long.inv_freq) < relative_error(values, short.inv_freq) else None
+
+
+def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
+    """Largest |found - expected| over |expected| (over the smallest non-zero one where zero is expected)."""
+    scale = expected.abs()
+    floor = scale[scale > 0].min() if bool((scale > 0).any()) else torch.ones((), dtype=torch.float64)
+    return float(((found - expected).abs() / scale.clamp_min(float(floor))).max())
+
+
+def _audit_table(part: Part, profile: ModelProfile) -> Iterator[Deviation]:
+    table = table_of(part.module)
+    if table is None:
+        return
+    where = part.name
+    flat = two_dimensional(table.detach())
+    broken = int((~torch.isfinite(flat)).any(-1).sum())
+    if broken:
+        yield Deviation(where, "table", float("inf"), "finite rows", f"{broken} rows with NaN or infinity")
+        return
+    used = torch.ones(len(flat), dtype=torch.bool, device=flat.device)
+    used[: profile.base] = False
+    padding = getattr(part.module, "padding_idx", None)
+    if isinstance(padding, int):
+        used[padding] = False
+    empty = int(((flat == 0).all(-1) & used).sum())
+    if empty and profile.scheme == fam.LEARNED:
+        yield Deviation(where, "table", empty / len(flat), "learned rows without zeros", f"{empty} rows of zeros")
+    if profile.scheme == fam.SINUSOIDAL and not is_sinusoidal(part.module):
+        error = sinusoid_error(table)
+        yield Deviation(where, "table", error, "a published sinusoid", f"off by {error:.3g}")
+
+
+def _brief(values: torch.Tensor) -> str:
+    shown = ", ".join(f"{value:.6g}" for value in values[:3].tolist())
+    return f"[{shown}, ...] ({values.numel()} values)"

@@ -1,0 +1,81 @@
+"""Layers, heads, window and cache size of a model, from its configuration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from locant.probe.structure import unwrap
+
+
+def first(config: Any, *names: str) -> Any:
+    """The first of the named settings that the configuration has and that is not None."""
+    for name in names:
+        value = getattr(config, name, None)
+        if value is not None:
+            return value
+    return None
+
+
+def layers(config: Any) -> int | None:
+    """Transformer layers of the part that decodes."""
+    if getattr(config, "is_encoder_decoder", False):
+        return _integer(first(config, "decoder_layers", "num_decoder_layers", "num_hidden_layers", "num_layers"))
+    return _integer(first(config, "num_hidden_layers", "n_layer", "n_layers", "num_layers"))
+
+
+def heads(config: Any) -> int | None:
+    """Query heads per layer."""
+    if getattr(config, "is_encoder_decoder", False):
+        return _integer(first(config, "decoder_attention_heads", "num_attention_heads", "num_heads"))
+    return _integer(first(config, "num_attention_heads", "n_head", "n_heads", "num_heads"))
+
+
+def head_size(config: Any) -> int | None:
+    """Channels per head: stated, or width over heads when that divides."""
+    stated = _integer(first(config, "head_dim", "d_kv", "kv_channels"))
+    if stated:
+        return stated
+    width, count = _integer(first(config, "hidden_size", "n_embd", "d_model", "dim")), heads(config)
+    return width // count if width and count and width % count == 0 else None
+
+
+def window(config: Any) -> int | None:
+    """The sliding window when every layer has the same, else None."""
+    size = _integer(first(config, "sliding_window"))
+    if not size or getattr(config, "use_sliding_window", True) is False:
+        return None
+    types = getattr(config, "layer_types", None)
+    if types is not None:
+        return size if all(kind == "sliding_attention" for kind in types) else None
+    mixed = first(
+        config, "sliding_window_pattern", "_sliding_window_pattern", "global_attn_every_n_layers", "max_window_layers"
+    )
+    return None if mixed not in (None, 1) else size
+
+
+def cache_bytes_per_token(config: Any, model: nn.Module) -> int | None:
+    """Expected bytes of keys and values per token over all caching layers; None where the layout is not the plain one."""
+    count, size = _caching_layers(config), head_size(config)
+    if count is None or size is None or first(config, "kv_lora_rank") is not None:
+        return None
+    multi_query = getattr(config, "multi_query", False) and not getattr(config, "new_decoder_architecture", False)
+    kv_heads = 1 if multi_query else _integer(first(config, "num_key_value_heads", "num_kv_heads")) or heads(config)
+    parameter = next((p for p in unwrap(model).parameters() if p.is_floating_point()), None)
+    if not kv_heads or parameter is None:
+        return None
+    return 2 * count * kv_heads * size * parameter.element_size()
+
+
+def _caching_layers(config: Any) -> int | None:
+    types = getattr(config, "layer_types", None)
+    if not types:
+        return layers(config)
+    if not all(isinstance(kind, str) for kind in types):
+        return None
+    return sum("attention" in kind and "linear" not in kind for kind in types)
+
+
+def _integer(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

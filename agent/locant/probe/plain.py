@@ -1,0 +1,87 @@
+"""Profiles of modules without a transformers configuration: only what their parts show."""
+
+from __future__ import annotations
+
+import hashlib
+
+from torch import nn
+
+from locant.observation import ModelProfile
+from locant.probe import families as fam
+from locant.probe.structure import Unit, table_of, table_rows
+from locant.probe.tables import is_sinusoidal
+
+
+def describe_plain(model: nn.Module, unit: Unit) -> ModelProfile:
+    """The profile of a plain torch module. Trained length is the table's; causality is not claimed without a decoder."""
+    attention = [module for module in model.modules() if isinstance(module, nn.MultiheadAttention)]
+    table = unit.tables[0].module if unit.tables else None
+    scheme = _scheme(unit)
+    values = table_of(table) if table is not None else None
+    rows = table_rows(values) if values is not None else None
+    base = _base(table)
+    kind = _kind(model)
+    return ModelProfile(
+        family=type(model).__name__,
+        scheme=scheme,
+        kind=kind,
+        absolute=scheme in fam.ABSOLUTE_SCHEMES,
+        base=base,
+        trained_tokens=rows - base if rows is not None else None,
+        table_rows=rows,
+        pad_id=_pad_id(model, unit),
+        separator_id=None,
+        token_types=0,
+        window=None,
+        causal=kind == fam.DECODER,
+        layers=_layers(model, attention),
+        heads=attention[0].num_heads if attention else 0,
+        head_size=attention[0].head_dim if attention else None,
+        cache_bytes_per_token=None,
+        config_hash=_shape_hash(model),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+    )
+
+
+def _scheme(unit: Unit) -> str:
+    if unit.tables:
+        return fam.SINUSOIDAL if is_sinusoidal(unit.tables[0].module) else fam.LEARNED
+    if unit.rotaries:
+        return fam.ROPE
+    return fam.RELATIVE if unit.buckets else fam.UNKNOWN
+
+
+def _base(table: nn.Module | None) -> int:
+    offset = getattr(table, "offset", 0)
+    padding = getattr(table, "padding_idx", None)
+    if isinstance(padding, int):
+        return padding + 1
+    return offset if isinstance(offset, int) else 0
+
+
+def _kind(model: nn.Module) -> str:
+    modules = list(model.modules())
+    encoder = any(isinstance(m, (nn.TransformerEncoder, nn.TransformerEncoderLayer)) for m in modules)
+    decoder = any(isinstance(m, (nn.TransformerDecoder, nn.TransformerDecoderLayer)) for m in modules)
+    if encoder and decoder:
+        return fam.ENCODER_DECODER
+    return fam.DECODER if decoder else fam.ENCODER
+
+
+def _pad_id(model: nn.Module, unit: Unit) -> int | None:
+    """The `padding_idx` of the token embedding: the largest embedding that is no position table."""
+    tables = {id(part.module) for part in unit.tables}
+    tokens = [m for m in model.modules() if isinstance(m, nn.Embedding) and id(m) not in tables]
+    largest = max(tokens, key=lambda m: m.num_embeddings, default=None)
+    return largest.padding_idx if largest is not None else None
+
+
+def _layers(model: nn.Module, attention: list[nn.MultiheadAttention]) -> int:
+    kinds = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
+    count = sum(isinstance(module, kinds) for module in model.modules())
+    return count or len(attention)
+
+
+def _shape_hash(model: nn.Module) -> str:
+    text = ";".join(f"{name}:{tuple(tensor.shape)}" for name, tensor in model.state_dict().items())
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
