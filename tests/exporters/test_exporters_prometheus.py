@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
-from support.snapshots import AWKWARD, SPAN_ID, TRACE_ID, rich_snapshot
 
 from locant_exporters.exposition import OPENMETRICS, TEXT, choose_format, expose
 from locant_exporters.prometheus import SnapshotCollector, spelled_names, unit_word
 from locant_slo.catalogue import ALL, Kind, labels, metrics
 from locant_slo.snapshot import Exemplar, Family, HistogramSample, Sample, Snapshot
+from support.snapshots import AWKWARD, SPAN_ID, TRACE_ID, rich_snapshot
 
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
@@ -169,6 +169,10 @@ def test_a_unit_is_the_end_of_the_familys_name(metric):
 def test_no_two_metrics_share_a_sample_name():
     spelled = [name for metric in ALL for name in spelled_names(metric)]
     assert len(spelled) == len(set(spelled))
+
+
+def test_the_rich_snapshot_covers_the_catalogue():
+    assert {family.metric for family in rich_snapshot().families} == set(ALL)
 
 
 def test_awkward_names_are_in_the_rich_snapshot():
