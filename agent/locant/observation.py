@@ -187,6 +187,7 @@ class ForwardFacts:
     peak_device_bytes: int = 0
     error: str = ""  # class name of what the model raised
     declared: bool = False
+    packed: bool = False  # the caller told the attention kernel where requests begin (cu_seq_lens, block tables, a paged cache)
     request_ids: tuple[str, ...] = ()  # hashed by the probe when the owner does not opt in
     seen: tuple[str, ...] = ()  # signals that could be seen, see the `signal` label
     trace_id: str = ""
