@@ -17,6 +17,9 @@ Labels = tuple[str, ...]
 _DEBUG_SHARE = 0.75
 """How much of the cap the debug tier may fill: a heat map must never crowd out an indicator."""
 
+_REMEMBERED = 10_000
+"""How many refused series are known by name, so that each counts once; beyond that every refusal counts."""
+
 
 class Store:
     """Series and findings of one agent. Not thread-safe: its owner holds the lock.
@@ -135,7 +138,7 @@ class Store:
         self.drop("series_limit")
         if (metric.name, labels) not in self._refused:
             self.add(metrics.SERIES_REFUSED, (), width(metric))
-            if len(self._refused) < self._limit:
+            if len(self._refused) < _REMEMBERED:
                 self._refused.add((metric.name, labels))
 
     def _create(self, metric: Metric, labels: Labels) -> Scalar | Buckets:
