@@ -5,18 +5,20 @@ Source: Google SRE Workbook, chapter 5. Floats would print 0.0009999999999999432
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, Context, Decimal
 
 from locant_slo.spec import Objective, Tier
 
 BASE_WINDOW_SECONDS = 300
 """The window whose counts are always recorded; longer sums are made of it."""
+_ROUND = Context(prec=20)
+"""A budget such as 0.0214285714… carries 28 digits; its factor is 14.4 again, and not 14.39999."""
 _DEFAULT_BURN_RATE_WINDOW_SECONDS = 3_600
 
 
 def factor(tier: Tier, window: int) -> Decimal:
     """How many times faster than sustainable an SLO of `window` seconds burns when `tier` is reached."""
-    return tier.budget * window / tier.long
+    return _ROUND.plus(tier.budget * window / tier.long)
 
 
 def threshold(tier: Tier, target: Decimal, window: int) -> Decimal:

@@ -54,6 +54,9 @@ def _warning(path: str, sentence: str) -> Diagnostic:
 def _service(spec: Spec) -> Iterator[Diagnostic]:
     yield from _reserved(spec.labels, "labels")
     yield from _addresses(spec)
+    for name, value in spec.selector.items():
+        if value.startswith(("~", "!")) or not value:
+            yield _error(f"selector.{name}", f"{value!r} is no plain value; write the value that each series carries")
     longest = burn.BASE_WINDOW_SECONDS // MINIMUM_SCRAPES
     if spec.scrape_interval > longest:
         yield _error(

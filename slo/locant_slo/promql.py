@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from locant_slo.catalogue import Label, Metric
 
-Matchers = Mapping["Label | str", str]
+Matchers = Mapping[Label, str] | Mapping[str, str] | Mapping[Label | str, str]
 """Label (or label name) to value. A value that starts with `~`, `!` or `!~` picks that operator, else `=`."""
 
 
@@ -33,4 +33,13 @@ def selector(metric: Metric | str, matchers: Matchers | None = None, *, window: 
 
 def grouping(labels: Iterable[Label | str]) -> str:
     """`by (a, b)` for an aggregation."""
-    return f"by ({', '.join(label if isinstance(label, str) else label.name for label in labels)})"
+    return f"by ({_listed(labels)})"
+
+
+def matching(labels: Iterable[Label | str]) -> str:
+    """`on (a, b)` for a binary operation."""
+    return f"on ({_listed(labels)})"
+
+
+def _listed(labels: Iterable[Label | str]) -> str:
+    return ", ".join(label if isinstance(label, str) else label.name for label in labels)

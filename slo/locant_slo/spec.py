@@ -6,7 +6,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from locant_slo.durations import parse_duration
 from locant_slo.indicators import BY_ID
@@ -62,6 +62,16 @@ SRE_WORKBOOK_TIERS: tuple[Tier, ...] = (
 )
 
 
+_WORKBOOK_WINDOW_SECONDS = 2_592_000
+_SHORTEST_FITTED_SECONDS = 604_800
+
+
+def fitted_tiers(window: int) -> tuple[Tier, ...]:
+    """The workbook's tiers for another SLO window of a week or more: same windows and factors, so budgets scale."""
+    scale = Decimal(_WORKBOOK_WINDOW_SECONDS) / window
+    return tuple(tier.model_copy(update={"budget": tier.budget * scale}) for tier in SRE_WORKBOOK_TIERS)
+
+
 class NoData(_Closed):
     """What the absence of events means: after how long somebody is told, or `ignore`."""
 
@@ -86,10 +96,19 @@ class Objective(_Closed):
     name: Name
     indicator: Annotated[str, AfterValidator(_known_indicator)]
     target: Ratio
-    window: Seconds = 2_592_000
+    window: Seconds = _WORKBOOK_WINDOW_SECONDS
     description: str = ""
     labels: dict[LabelName, str] = {}
     alerting: Alerting = Alerting()
+
+    @model_validator(mode="after")
+    def _fit_tiers(self) -> Objective:
+        """Tiers that nobody wrote follow the window: unscaled, the last one of 28 days would fire under budget."""
+        written = "tiers" in self.alerting.model_fields_set
+        if not written and _SHORTEST_FITTED_SECONDS <= self.window != _WORKBOOK_WINDOW_SECONDS:
+            alerting = self.alerting.model_copy(update={"tiers": fitted_tiers(self.window)})
+            object.__setattr__(self, "alerting", alerting)  # frozen from here on
+        return self
 
 
 class Health(_Closed):
