@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from locant_alerts.model import Alert
 from locant_alerts.series import identity, number, raw, recorded
-from locant_alerts.words import PERCENT, SUBJECT, runbook_url
+from locant_alerts.words import PERCENT, SUBJECT, annotations
 from locant_slo import burn, names
 from locant_slo.catalogue import metrics
 from locant_slo.durations import format_duration
@@ -45,20 +45,21 @@ def _burn_words(spec: Spec, objective: Objective, tier: Tier) -> dict[str, str]:
     indicator = BY_ID[objective.indicator]
     speed = number(burn.factor(tier, objective.window))
     allowed = number((1 - objective.target) * 100)
-    return {
-        "summary": (
+    return annotations(
+        spec,
+        (
             f"{SUBJECT}: {PERCENT} of {indicator.title.lower()} events were bad over {format_duration(tier.long)} "
             f"({allowed}% allowed)"
         ),
-        "description": (
+        (
             f"An event is {indicator.event}; it is bad when {indicator.bad}. "
             f"At {speed} times the sustainable speed or more the budget of {format_duration(objective.window)} "
             f"is gone in {format_duration(_exhaustion_seconds(objective, tier))} or less. "
             "Look for a positional fault alert of the same model: it names the cause. "
             "Otherwise compare with the last release and roll back."
         ),
-        "runbook_url": runbook_url(spec, "budget_burn"),
-    }
+        names.BURN_RUNBOOK,
+    )
 
 
 def _exhaustion_seconds(objective: Objective, tier: Tier) -> int:
@@ -79,15 +80,17 @@ def no_data_alert(spec: Spec, objective: Objective) -> Alert:
             **identity(spec, objective),
             names.SEVERITY: no_data.severity,
         },
-        annotations={
-            "summary": f"Nobody reports {objective.indicator} for {spec.service}",
-            "description": (
+        annotations=annotations(
+            spec,
+            f"Nobody reports {objective.indicator} for {spec.service}",
+            (
                 f"No process has exported the counter for {format_duration(no_data.after)}, so the objective "
                 f"{objective.name} is neither kept nor missed: it is unknown. Usual causes: the agent is down, its "
                 "scrape fails, or a label of the spec's selector changed. Open the target page of Prometheus first."
             ),
-            "runbook_url": runbook_url(spec, "no_data"),
-        },
+            names.NO_DATA_RUNBOOK,
+            board="debug",
+        ),
     )
 
 

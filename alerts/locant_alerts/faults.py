@@ -5,7 +5,7 @@ from __future__ import annotations
 from locant_alerts.alerting import static_labels
 from locant_alerts.model import Alert
 from locant_alerts.news import risen
-from locant_alerts.words import FAULTS, SUBJECT, runbook_url, shown
+from locant_alerts.words import FAULTS, SUBJECT, annotations, shown
 from locant_slo import names
 from locant_slo.catalogue import labels, metrics
 from locant_slo.findings import FailureMode, Severity
@@ -32,11 +32,10 @@ def fault_alert(spec: Spec, mode: FailureMode) -> Alert:
 
 def _words(spec: Spec, mode: FailureMode) -> dict[str, str]:
     advice = FAULTS[mode]
-    return {
-        "summary": f"{mode.value} {mode.word.replace('_', ' ')} in {SUBJECT}: check {shown(labels.CHECK)}",
-        "description": (
-            f"Usual causes: {advice.causes}. Next: {advice.step}. "
-            "`locant findings` and the agent's log hold the numbers of the first occurrence."
-        ),
-        "runbook_url": runbook_url(spec, mode.word),
-    }
+    return annotations(
+        spec,
+        f"{mode.value} {mode.word.replace('_', ' ')} in {SUBJECT}: check {shown(labels.CHECK)}",
+        f"Usual causes: {advice.causes}. Next: {advice.step}. "
+        "`locant findings` and the agent's log hold the numbers of the first occurrence.",
+        mode.word,
+    )

@@ -8,7 +8,7 @@ from locant_alerts.alerting import static_labels
 from locant_alerts.model import Alert
 from locant_alerts.news import risen
 from locant_alerts.series import number
-from locant_alerts.words import AGE, COUNT, PERCENT, SUBJECT, runbook_url, shown
+from locant_alerts.words import AGE, COUNT, PERCENT, SUBJECT, annotations, shown
 from locant_slo import names, promql
 from locant_slo.catalogue import Metric, labels, metrics
 from locant_slo.durations import format_duration
@@ -53,7 +53,7 @@ def _alert(
         hold_seconds=hold,
         keep_seconds=_KEEP_SECONDS,
         labels={**static_labels(spec), names.SERVICE: spec.service, names.SEVERITY: spec.health.severity, **extra},
-        annotations={"summary": says[0], "description": says[1], "runbook_url": runbook_url(spec, runbook)},
+        annotations=annotations(spec, says[0], says[1], runbook, board="debug"),
     )
 
 
@@ -68,7 +68,7 @@ def _silent(spec: Spec) -> Iterator[Alert]:
     yield _alert(
         spec,
         names.SILENT_PROBE_ALERT,
-        "probe_silent",
+        names.SILENT_PROBE_RUNBOOK,
         f"time() - max {_RELEASE} ({last}) > {limit}",
         (
             f"{SUBJECT}: nothing observed for {AGE}",
@@ -80,7 +80,7 @@ def _silent(spec: Spec) -> Iterator[Alert]:
     yield _alert(
         spec,
         names.SILENT_PROBE_ALERT,
-        "probe_silent",
+        names.SILENT_PROBE_RUNBOOK,
         f"count {by} (last_over_time({_select(spec, metrics.LAST_OBSERVATION, _MEMORY)})) unless count {by} ({last})",
         (
             f"{shown(labels.MODEL)}: watched within the last hour, and no process reports it now",
@@ -91,7 +91,7 @@ def _silent(spec: Spec) -> Iterator[Alert]:
     yield _alert(
         spec,
         names.SILENT_PROBE_ALERT,
-        "probe_silent",
+        names.SILENT_PROBE_RUNBOOK,
         f"absent({last})",
         (
             f"No process of {spec.service} reports a watched model",
@@ -110,7 +110,7 @@ def _dropped(spec: Spec) -> Alert:
     return _alert(
         spec,
         names.DROPS_ALERT,
-        "observations_dropped",
+        names.DROPS_RUNBOOK,
         f"{share} > {number(spec.health.dropped_ratio)}",
         (
             f"{spec.service} loses {PERCENT} of its observations",
@@ -127,7 +127,7 @@ def _canary(spec: Spec) -> Alert:
     return _alert(
         spec,
         names.STALE_CANARY_ALERT,
-        "canary_stale",
+        names.STALE_CANARY_RUNBOOK,
         f"time() - {last} > {limit}",
         (
             f"{SUBJECT}: the last complete canary run ended {AGE} ago",
@@ -145,7 +145,7 @@ def _coverage(spec: Spec) -> Alert:
     return _alert(
         spec,
         names.COVERAGE_ALERT,
-        "coverage_lost",
+        names.COVERAGE_RUNBOOK,
         f"{now} < {promql.matching(kind)} group_left () {kept} * {best}",
         (
             f"{SUBJECT}: the probe sees {shown(labels.SIGNAL)} in only {PERCENT} of the passes",
@@ -160,11 +160,11 @@ def _refused(spec: Spec) -> Alert:
     return _alert(
         spec,
         names.SERIES_REFUSED_ALERT,
-        "series_refused",
+        names.SERIES_REFUSED_RUNBOOK,
         risen(metrics.SERIES_REFUSED, spec.selector, (), _WINDOW),
         (
             f"{spec.service}: {COUNT} series refused by the hard cap",
-            "New models, releases or layers are not exported. Usual causes: a version label that changes at each start, "
+            "New models, releases or layers are not exported. Usual causes: a version label that changes at each start "
             "or debug series left on. Look for the label with the most values, then raise the cap if all are wanted.",
         ),
         hold=0,
@@ -176,7 +176,7 @@ def _errors(spec: Spec) -> Alert:
     return _alert(
         spec,
         names.PROBE_ERRORS_ALERT,
-        "probe_errors",
+        names.PROBE_ERRORS_RUNBOOK,
         risen(metrics.PROBE_ERRORS, spec.selector, by, _WINDOW),
         (
             f"{SUBJECT}: the probe switched {shown(labels.SIGNAL)} off after {COUNT} errors of its own",
@@ -192,7 +192,7 @@ def _exports(spec: Spec) -> Alert:
     return _alert(
         spec,
         names.EXPORT_ERRORS_ALERT,
-        "export_errors",
+        names.EXPORT_ERRORS_RUNBOOK,
         risen(metrics.EXPORTS, failed, (labels.EXPORTER,), _WINDOW),
         (
             f"{spec.service}: {COUNT} exports to {shown(labels.EXPORTER)} failed in {_WINDOW}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from locant_slo import names
 from locant_slo.catalogue import Label, labels
 from locant_slo.findings import FailureMode
 from locant_slo.spec import Spec
@@ -70,6 +71,16 @@ def runbook_url(spec: Spec, name: str) -> str:
 def shown(label: Label | str) -> str:
     """An alert template that prints one label of the alert."""
     return "{{ $labels." + (label if isinstance(label, str) else label.name) + " }}"
+
+
+def annotations(spec: Spec, summary: str, description: str, runbook: str, *, board: str = "oncall") -> dict[str, str]:
+    """The annotations that every alert has. `dashboard` is a path: Grafana's address is not known here."""
+    return {
+        "summary": summary,
+        "description": description,
+        "runbook_url": runbook_url(spec, runbook),
+        "dashboard": f"/d/{names.dashboard_uid(board, spec.service)}",
+    }
 
 
 SUBJECT = f"{shown(labels.MODEL)} {shown(labels.MODEL_VERSION)}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 # Recorded series. `{window}` is a Prometheus duration. Each carries `slo`, `service` and `indicator`; all but the
 # objective and the info series also `model` and `model_version`; the budget has `model` alone, because a new release
 # does not buy a new budget. Which windows exist: `burn.recorded_windows`.
@@ -39,6 +41,23 @@ COVERAGE_ALERT = "LocantCoverageLost"
 SERIES_REFUSED_ALERT = "LocantSeriesRefused"
 PROBE_ERRORS_ALERT = "LocantProbeErrors"
 EXPORT_ERRORS_ALERT = "LocantExportErrors"
+
+# Runbooks, without `.md`. A positional fault has one more for each failure mode, named by its word.
+BURN_RUNBOOK = "budget_burn"
+NO_DATA_RUNBOOK = "no_data"
+FINDING_RUNBOOK = "positional_fault"
+SILENT_PROBE_RUNBOOK = "probe_silent"
+DROPS_RUNBOOK = "observations_dropped"
+STALE_CANARY_RUNBOOK = "canary_stale"
+COVERAGE_RUNBOOK = "coverage_lost"
+SERIES_REFUSED_RUNBOOK = "series_refused"
+PROBE_ERRORS_RUNBOOK = "probe_errors"
+EXPORT_ERRORS_RUNBOOK = "export_errors"
+
+
+def dashboard_uid(board: str, service: str) -> str:
+    """A board's address in Grafana: the same for every run, and within Grafana's 40 characters for any service."""
+    return f"locant-{board}-{hashlib.sha256(service.encode()).hexdigest()[:12]}"
 
 
 def camel(name: str) -> str:
