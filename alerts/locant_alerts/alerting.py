@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from locant_alerts.model import Alert
 from locant_alerts.series import identity, number, raw, recorded
-from locant_alerts.words import PERCENT, SUBJECT, annotations
+from locant_alerts.words import PERCENT, SUBJECT, says
 from locant_slo import burn, names
 from locant_slo.catalogue import metrics
 from locant_slo.durations import format_duration
@@ -45,7 +45,7 @@ def _burn_words(spec: Spec, objective: Objective, tier: Tier) -> dict[str, str]:
     indicator = BY_ID[objective.indicator]
     speed = number(burn.factor(tier, objective.window))
     allowed = number((1 - objective.target) * 100)
-    return annotations(
+    return says(
         spec,
         (
             f"{SUBJECT}: {PERCENT} of {indicator.title.lower()} events were bad over {format_duration(tier.long)} "
@@ -80,7 +80,7 @@ def no_data_alert(spec: Spec, objective: Objective) -> Alert:
             **identity(spec, objective),
             names.SEVERITY: no_data.severity,
         },
-        annotations=annotations(
+        annotations=says(
             spec,
             f"Nobody reports {objective.indicator} for {spec.service}",
             (

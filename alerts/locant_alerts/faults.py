@@ -5,7 +5,7 @@ from __future__ import annotations
 from locant_alerts.alerting import static_labels
 from locant_alerts.model import Alert
 from locant_alerts.news import risen
-from locant_alerts.words import FAULTS, SUBJECT, annotations, shown
+from locant_alerts.words import FAULTS, SUBJECT, says, shown
 from locant_slo import names
 from locant_slo.catalogue import labels, metrics
 from locant_slo.findings import FailureMode, Severity
@@ -32,7 +32,7 @@ def fault_alert(spec: Spec, mode: FailureMode) -> Alert:
 
 def _words(spec: Spec, mode: FailureMode) -> dict[str, str]:
     advice = FAULTS[mode]
-    return annotations(
+    return says(
         spec,
         f"{mode.value} {mode.word.replace('_', ' ')} in {SUBJECT}: check {shown(labels.CHECK)}",
         f"Usual causes: {advice.causes}. Next: {advice.step}. "

@@ -8,7 +8,7 @@ from locant_alerts.alerting import static_labels
 from locant_alerts.model import Alert
 from locant_alerts.news import risen
 from locant_alerts.series import number
-from locant_alerts.words import AGE, COUNT, PERCENT, SUBJECT, annotations, shown
+from locant_alerts.words import AGE, COUNT, PERCENT, SUBJECT, says, shown
 from locant_slo import names, promql
 from locant_slo.catalogue import Metric, labels, metrics
 from locant_slo.durations import format_duration
@@ -41,7 +41,7 @@ def _alert(
     name: str,
     runbook: str,
     expr: str,
-    says: tuple[str, str],
+    text: tuple[str, str],
     *,
     hold: int = _PATIENCE_SECONDS,
     cause: str = "",
@@ -53,7 +53,7 @@ def _alert(
         hold_seconds=hold,
         keep_seconds=_KEEP_SECONDS,
         labels={**static_labels(spec), names.SERVICE: spec.service, names.SEVERITY: spec.health.severity, **extra},
-        annotations=annotations(spec, says[0], says[1], runbook, board="debug"),
+        annotations=says(spec, text[0], text[1], runbook, board="debug"),
     )
 
 

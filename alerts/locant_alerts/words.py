@@ -73,7 +73,7 @@ def shown(label: Label | str) -> str:
     return "{{ $labels." + (label if isinstance(label, str) else label.name) + " }}"
 
 
-def annotations(spec: Spec, summary: str, description: str, runbook: str, *, board: str = "oncall") -> dict[str, str]:
+def says(spec: Spec, summary: str, description: str, runbook: str, *, board: str = "oncall") -> dict[str, str]:
     """The annotations that every alert has. `dashboard` is a path: Grafana's address is not known here."""
     return {
         "summary": summary,
