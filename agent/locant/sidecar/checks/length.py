@@ -1,0 +1,87 @@
+"""Positions beyond the table or beyond what the model was trained for (F1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from locant.observation import ABSENT, RowFacts
+from locant.sidecar.checks.hit import Hit, Pass, first, rows_text
+from locant.sidecar.ledger import RowState
+from locant_slo.findings import FailureMode, Severity
+
+_EXTRAPOLATING = frozenset({"alibi", "relative_bias", "none"})
+_LOOKUP_ERRORS = frozenset({"IndexError", "AcceleratorError", "RuntimeError"})
+
+
+def table_overflow(seen: Pass) -> Iterator[Hit]:
+    """A position at or beyond the table's last row; from what the host knows before the call where the call failed."""
+    rows = seen.table_rows
+    if rows is None or seen.facts.table_growths or (seen.profile.scheme == "sinusoidal" and not seen.facts.error):
+        return
+    beyond = {i: row.max_position for i, row in enumerate(seen.rows) if row.real > 0 and row.max_position >= rows}
+    planned = seen.facts.highest_planned_position
+    unseen = not any(row.max_position != ABSENT for row in seen.rows)
+    failed = seen.facts.error in _LOOKUP_ERRORS and unseen
+    if not beyond and not (failed and planned is not None and planned >= rows):
+        return
+    highest = max(beyond.values()) if beyond else planned
+    effect = f"The call raised {seen.facts.error}. " if seen.facts.error else ""
+    yield Hit(
+        "table_overflow",
+        FailureMode.LENGTH_OVERFLOW,
+        Severity.PAGE,
+        f"Position {highest} does not exist: the position table has {rows} rows "
+        f"({rows_text(beyond, len(seen.rows)) if beyond else 'the call'}). {effect}On a GPU this poisons the "
+        "process. Usual cause: prompt plus new tokens longer than the model allows. Limit max_new_tokens or "
+        "truncate before the call.",
+        {
+            "highest_position": highest,
+            "table_rows": rows,
+            "rows": first(beyond),
+            "error": seen.facts.error,
+            "planned_position": planned,
+        },
+        frozenset(beyond),
+        all_rows=not beyond,
+    )
+
+
+def beyond_trained_length(seen: Pass) -> Iterator[Hit]:
+    """A request longer than the trained length: a ticket, or information where the scheme extrapolates."""
+    trained = seen.profile.trained_tokens
+    if trained is None or (seen.profile.scheme == "learned" and seen.table_rows is not None):
+        return
+    spans = {i: span(row, state, seen) for i, (row, state) in enumerate(zip(seen.rows, seen.states, strict=True))}
+    beyond = {i: found for i, found in spans.items() if found is not None and found > trained}
+    if not beyond:
+        return
+    longest = max(beyond.values())
+    harmless = seen.profile.scheme in _EXTRAPOLATING
+    judged = (
+        "This scheme is meant to extrapolate" if harmless else "Nothing fails, but answers get worse without a word"
+    )
+    yield Hit(
+        "beyond_trained_length",
+        FailureMode.LENGTH_OVERFLOW,
+        Severity.INFO if harmless else Severity.TICKET,
+        f"A request reaches {longest} tokens; {seen.profile.family} was trained for {trained} "
+        f"({longest / trained:.2f} times as long, {rows_text(beyond, len(seen.rows))}). {judged}. Limit the length "
+        "at admission, or configure the scaling the model was tuned with.",
+        {"longest_tokens": longest, "trained_tokens": trained, "ratio": longest / trained, "rows": first(beyond)},
+        frozenset(beyond),
+    )
+
+
+def span(row: RowFacts, state: RowState | None, seen: Pass) -> int | None:
+    """How far apart the farthest tokens of a request are. Absolute families: the highest position instead."""
+    if row.real <= 0 or ABSENT in (row.max_position, row.min_position):
+        return None
+    if seen.profile.absolute:
+        return row.max_position - seen.profile.base + 1
+    before = max(row.real_before, 0) if row.real_before != ABSENT else 0
+    lowest = row.min_position - before
+    if state is not None and state.lowest_position != ABSENT and before > 0:
+        lowest = min(state.lowest_position, row.min_position)
+    reach = row.max_position - lowest + 1
+    alive = before + row.real
+    return min(reach, alive) if seen.profile.window is None else min(reach, alive, seen.profile.window)

@@ -1,0 +1,142 @@
+"""Positions that stop following their request: offset changed, cache not reset, rows of a batch mixed up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from locant.observation import RowFacts
+from locant.sidecar.checks.hit import Hit, Pass, first, known, rows_text, signed
+from locant.sidecar.ledger import Move, RowState
+from locant.sidecar.ledger.moves import cache_change, neutral
+from locant_slo.findings import FailureMode, Severity
+
+
+def moved(seen: Pass) -> dict[int, tuple[RowFacts, RowState]]:
+    """Rows whose offset changed although their request lives, with what was known of them."""
+    return {
+        i: (row, state)
+        for i, (row, state, move) in enumerate(zip(seen.rows, seen.states, seen.moves, strict=True))
+        if move is Move.MOVED and state is not None
+    }
+
+
+def restarted(row: RowFacts, state: RowState, seen: Pass) -> bool:
+    """Positions begin again at the start while the cache still holds every token of before."""
+    return row.first_position == neutral(seen.profile) and row.real_before > 0 and cache_change(row, state) == 0
+
+
+def offset_changed(seen: Pass) -> Iterator[Hit]:
+    """Position minus real tokens before it changed in the middle of a request."""
+    found = {i: pair for i, pair in moved(seen).items() if not restarted(*pair, seen)}
+    if not found:
+        return
+    row, state = next(iter(found.values()))
+    expected = row.real_before + (state.offset or 0)
+    shift = row.first_position - expected
+    yield Hit(
+        "offset_changed",
+        FailureMode.STREAMING_STATE,
+        Severity.PAGE,
+        f"Positions moved by {signed(shift)} inside a running request: {rows_text(found, len(seen.rows))} went on "
+        f"at position {row.first_position} where {expected} follows from the {row.real_before} tokens before it. "
+        f"This is exact, not an estimate. {_cause(row, state, shift)} Compare how the engine computes decode "
+        "positions with what the cache holds.",
+        {
+            "rows": first(found),
+            "position": row.first_position,
+            "expected_position": expected,
+            "shift": shift,
+            "tokens_before": row.real_before,
+            "cache_tokens": row.cache_tokens,
+            "cache_change": cache_change(row, state),
+            "phase": seen.facts.phase,
+        },
+        frozenset(found),
+    )
+
+
+def _cause(row: RowFacts, state: RowState, shift: int) -> str:
+    change = cache_change(row, state)
+    if change < 0:
+        return "The cache was cropped and the positions were not taken back with it."
+    if shift < 0 and row.first_position <= state.last_position:
+        return "Usual cause: rejected or overlapping tokens stayed in the cache while positions went back."
+    if state.masked_pads and shift == state.masked_pads:
+        return (
+            "The shift equals the row's padding: decode positions come from the shared cache length, not from the row."
+        )
+    return "Usual cause: decode and prefill number tokens by different rules (off by one, padding, image delta)."
+
+
+def cache_not_reset(seen: Pass) -> Iterator[Hit]:
+    """A request starts at the first position on a cache that still holds another one's tokens."""
+    found = {i: pair for i, pair in moved(seen).items() if restarted(*pair, seen)}
+    if not found:
+        return
+    row, _ = next(iter(found.values()))
+    yield Hit(
+        "cache_not_reset",
+        FailureMode.STREAMING_STATE,
+        Severity.PAGE,
+        f"Positions restart at {row.first_position} while the cache still holds {row.real_before} tokens of before "
+        f"({rows_text(found, len(seen.rows))}): new tokens attend to an earlier request, and its content may leak. "
+        f"Usual cause: the cache or workspace is not cleared between requests. Reset it, or continue its positions.",
+        {
+            "rows": first(found),
+            "position": row.first_position,
+            "tokens_in_cache": row.real_before,
+            "phase": seen.facts.phase,
+        },
+        frozenset(found),
+    )
+
+
+def rows_mixed_up(seen: Pass) -> Iterator[Hit]:
+    """Rows of one batch got one shared position, or each other's."""
+    yield from _mixed_while_running(seen)
+    yield from _swapped_padding(seen)
+
+
+def _mixed_while_running(seen: Pass) -> Iterator[Hit]:
+    changed = moved(seen)
+    live = [
+        (row, state)
+        for row, state, move in zip(seen.rows, seen.states, seen.moves, strict=True)
+        if state is not None and state.offset is not None and move in (Move.SAME, Move.MOVED)
+    ]
+    if not changed or len(live) < 2:
+        return
+    found = [row.first_position for row, _ in live]
+    expected = [row.real_before + (state.offset or 0) for row, state in live]
+    shared = len(set(found)) == 1 and len(set(expected)) > 1
+    if shared or sorted(found) == sorted(expected):
+        how = "share one position" if shared else "have each other's positions"
+        yield _mixed(seen, frozenset(changed), f"{how}: {found[:4]} where {expected[:4]} belong", found, expected)
+
+
+def _swapped_padding(seen: Pass) -> Iterator[Hit]:
+    """A fresh, masked, left-padded batch whose rows are numbered as if each had another row's padding."""
+    rows = [(i, row) for i, row in enumerate(seen.rows) if row.real > 0 and known(row.first_offset, row.last_offset)]
+    fresh = all(row.cache_tokens <= 0 and row.resets == 0 and row.mask_holes == 0 for _, row in rows)
+    if len(rows) < 2 or not seen.facts.masked or seen.facts.packed or not fresh or seen.profile.scheme == "mrope":
+        return
+    pads = [row.left_pads for _, row in rows]
+    assumed = [row.left_pads - row.last_offset + neutral(seen.profile) for _, row in rows]
+    if assumed != pads and sorted(assumed) == sorted(pads) and len(set(pads)) > 1:
+        wrong = frozenset(i for (i, _), a, p in zip(rows, assumed, pads, strict=True) if a != p)
+        yield _mixed(
+            seen, wrong, f"are numbered for each other's padding: {assumed[:4]} where {pads[:4]} is", assumed, pads
+        )
+
+
+def _mixed(seen: Pass, rows: frozenset[int], how: str, found: list[int], expected: list[int]) -> Hit:
+    return Hit(
+        "rows_mixed_up",
+        FailureMode.BATCH_MIXUP,
+        Severity.PAGE,
+        f"Rows of one batch of {len(seen.rows)} {how}. This is exact. Usual cause: one position counter for a batch "
+        "whose rows differ in length, or rows reordered without their positions. Compute positions per row, from "
+        "the mask.",
+        {"rows": first(rows), "found": found[:8], "expected": expected[:8], "phase": seen.facts.phase},
+        rows,
+    )

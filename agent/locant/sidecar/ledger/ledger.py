@@ -1,0 +1,124 @@
+"""The ledger itself: requests by cache and row, and by id where the engine tells them. Bounded by number and by age."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from locant.observation import ABSENT, ForwardFacts, ModelProfile, RowFacts
+from locant.sidecar.ledger.advance import advance
+from locant.sidecar.ledger.moves import Move, judge_move
+from locant.sidecar.ledger.state import CacheState, RowState
+
+_Rows = tuple[RowState | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What the ledger knew of each row before a call, and how the call stands to it."""
+
+    rows: _Rows
+    moves: tuple[Move, ...]
+    parameters_hash: int | None = None
+
+
+class Ledger:
+    """Follows requests from call to call. At most `capacity` rows, the least recently used leave first; a cache that
+    was not used for `ttl_seconds` is forgotten. About half a kilobyte per row, so 2 MB at the default of 4096.
+    """
+
+    def __init__(self, *, ttl_seconds: float, capacity: int) -> None:
+        self._ttl_seconds = ttl_seconds
+        self._capacity = capacity
+        self._caches: OrderedDict[tuple[int, int], CacheState] = OrderedDict()
+        self._requests: OrderedDict[tuple[int, str], tuple[float, RowState]] = OrderedDict()
+        self._held = 0
+
+    def __len__(self) -> int:
+        """Rows held now."""
+        return self._held
+
+    def follow(self, facts: ForwardFacts, profile: ModelProfile) -> Followed:
+        """Find the request behind each row. Rows may have been permuted (beams), copied, cropped or reused."""
+        cache = self._caches.get((facts.model_id, facts.cache_id)) if facts.cache_id else None
+        known = cache or (self._caches.get((facts.model_id, facts.cache_parent)) if facts.cache_parent else None)
+        before = known.rows if known is not None else ()
+        ids = facts.request_ids if len(facts.request_ids) == len(facts.rows) else ()
+        rows = tuple(
+            self._told(facts.model_id, ids[i], row)
+            if ids and self._is_told(facts.model_id, ids[i])
+            else match(row, i, before, len(facts.rows))
+            for i, row in enumerate(facts.rows)
+        )
+        moves = tuple(judge_move(row, state, facts, profile) for row, state in zip(facts.rows, rows, strict=True))
+        return Followed(rows, moves, known.parameters_hash if known is not None else None)
+
+    def record(self, facts: ForwardFacts, followed: Followed, profile: ModelProfile, open_pads: Sequence[int]) -> None:
+        """Remember each request as this call left it, then let go of what is too old or too much."""
+        rows = tuple(
+            advance(row, state, move, facts, profile, pads)
+            for row, state, move, pads in zip(facts.rows, followed.rows, followed.moves, open_pads, strict=True)
+        )
+        if facts.cache_id and rows:
+            self._put(facts, rows)
+        if len(facts.request_ids) == len(rows):
+            for request_id, state in zip(facts.request_ids, rows, strict=True):
+                if state is not None:
+                    self._requests[(facts.model_id, request_id)] = (facts.time, state)
+                    self._requests.move_to_end((facts.model_id, request_id))
+        self._expire(facts.time)
+
+    def forget(self, model_id: int) -> None:
+        """Drop everything about a model."""
+        for key in [key for key in self._caches if key[0] == model_id]:
+            self._held -= len(self._caches.pop(key).rows)
+        for told in [told for told in self._requests if told[0] == model_id]:
+            del self._requests[told]
+
+    def _put(self, facts: ForwardFacts, rows: _Rows) -> None:
+        key = (facts.model_id, facts.cache_id)
+        previous = self._caches.pop(key, None)
+        found = facts.rotary.parameters_hash if facts.rotary is not None else None
+        if found is None and previous is not None:
+            found = previous.parameters_hash
+        self._caches[key] = CacheState(rows, facts.time, found)
+        self._held += len(rows) - (len(previous.rows) if previous is not None else 0)
+
+    def _expire(self, now: float) -> None:
+        while self._caches:
+            oldest = next(iter(self._caches.values()))
+            if self._held <= self._capacity and now - oldest.time <= self._ttl_seconds:
+                break
+            self._held -= len(self._caches.popitem(last=False)[1].rows)
+        while self._requests:
+            if (
+                len(self._requests) <= self._capacity
+                and now - next(iter(self._requests.values()))[0] <= self._ttl_seconds
+            ):
+                break
+            self._requests.popitem(last=False)
+
+    def _is_told(self, model_id: int, request_id: str) -> bool:
+        return (model_id, request_id) in self._requests
+
+    def _told(self, model_id: int, request_id: str, row: RowFacts) -> RowState | None:
+        return None if starts_afresh(row) else self._requests[(model_id, request_id)][1]
+
+
+def starts_afresh(row: RowFacts) -> bool:
+    """Nothing of this sequence is cached: a new request, or one that is computed again from its start."""
+    return row.cache_tokens == 0 or (row.cache_tokens == ABSENT and row.real_before in (0, ABSENT))
+
+
+def match(row: RowFacts, index: int, before: _Rows, count: int) -> RowState | None:
+    """The state that a row continues: its own place, or the place that fits when rows were permuted or multiplied."""
+    if not before or starts_afresh(row):
+        return None
+    own = before[index] if index < len(before) else None
+    if own is not None and (own.offset is None or own.offset == row.first_offset):
+        return own
+    for other in before:
+        if other is not None and other.offset == row.first_offset and other.real == row.real_before:
+            return other
+    return own if len(before) == count else (before[0] if len(before) == 1 else None)

@@ -1,0 +1,41 @@
+"""What is kept of one request between two calls: about 250 bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RowState:
+    """A request as its last call left it.
+
+    `offset` is position minus real tokens before it, as the next call must continue it (None: nothing to hold the
+    next call against). `token_offset` is the same with padding counted, for callers that give no mask. `tokens` and
+    `real` are what the cache should hold before the next call. A request whose cache shrank while its positions ran
+    on is either evicting (legal) or rolled back without its positions: `suspect_offset` is the offset since then, and
+    `suspect_limit` the size that an evicting cache would never pass again.
+    """
+
+    offset: int | None
+    token_offset: int | None
+    tokens: int | None
+    real: int
+    last_position: int
+    lowest_position: int
+    queries: int
+    passes: int
+    masked: bool
+    masked_pads: int = 0
+    open_pads: int = 0
+    packed: bool = False
+    suspect_offset: int | None = None
+    suspect_limit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CacheState:
+    """All rows of one cache object, when it was last used, and with which rotary parameters its keys were written."""
+
+    rows: tuple[RowState | None, ...]
+    time: float
+    parameters_hash: int | None

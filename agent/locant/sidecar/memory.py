@@ -1,0 +1,83 @@
+"""What the judge keeps of one model beside the ledger: its profile, its table, and what its last passes looked like."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+
+from locant.observation import AttentionFacts, ForwardFacts, ModelAttached, ModelProfile
+from locant.sidecar.checks import Pass
+from locant.sidecar.checks.attention import trusted_padding
+from locant.sidecar.checks.hit import Hit
+from locant.sidecar.checks.padding import bidirectional
+from locant.sidecar.checks.tables import WITHIN_PASSES, is_small_growth
+from locant.sidecar.ledger import Followed
+
+PASSES_KEPT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class PassNote:
+    """What attention facts of a pass must be read with."""
+
+    masked: bool
+    padding_trusted: bool
+    crossing_known: bool
+    crossing_sure: bool
+
+
+@dataclass(slots=True)
+class ModelMemory:
+    """One attached model. `broken` is true while its parameters are known to be wrong: then every row it serves is."""
+
+    attached: ModelAttached
+    broken: bool = False
+    table_rows: int | None = None
+    growths: deque[int] = field(default_factory=deque)
+    notes: OrderedDict[int, PassNote] = field(default_factory=OrderedDict)
+    waiting: OrderedDict[int, list[AttentionFacts]] = field(default_factory=OrderedDict)
+
+    @property
+    def profile(self) -> ModelProfile:
+        """The model's profile."""
+        return self.attached.profile
+
+    def see(self, facts: ForwardFacts, followed: Followed) -> Pass:
+        """The pass with everything known about it; tables that grew are counted first."""
+        for before, after in facts.table_growths:
+            self.table_rows = max(self.table_rows, after) if self.table_rows is not None else None
+            if is_small_growth(before, after) and (not self.growths or self.growths[-1] != facts.pass_number):
+                self.growths.append(facts.pass_number)
+        while self.growths and facts.pass_number - self.growths[0] >= WITHIN_PASSES:
+            self.growths.popleft()
+        return Pass(
+            self.profile,
+            facts,
+            followed.rows,
+            followed.moves,
+            followed.parameters_hash,
+            self.table_rows,
+            tuple(self.growths),
+        )
+
+    def note(self, seen: Pass) -> list[AttentionFacts]:
+        """Remember how to read this pass's attention; gives back attention facts that came before it."""
+        facts, scheme = seen.facts, seen.profile.scheme
+        crossing = facts.declared or (scheme != "mrope" and any(row.resets > 0 for row in facts.rows))
+        sure = facts.declared or (facts.mask_rank != 4 and not bidirectional(seen))
+        trusted = bool(trusted_padding(seen)) and facts.mask_rank != 4
+        self.notes[facts.pass_number] = PassNote(facts.masked, trusted, crossing, sure)
+        while len(self.notes) > PASSES_KEPT:
+            self.notes.popitem(last=False)
+        return self.waiting.pop(facts.pass_number, [])
+
+    def keep(self, facts: AttentionFacts) -> None:
+        """Attention facts that came before their pass wait for it, for the last 64 passes."""
+        self.waiting.setdefault(facts.pass_number, []).append(facts)
+        while len(self.waiting) > PASSES_KEPT:
+            self.waiting.popitem(last=False)
+
+
+def alerting(hits: list[Hit]) -> list[Hit]:
+    """Hits that page or open a ticket."""
+    return [hit for hit in hits if hit.severity.value != "info"]
