@@ -1,6 +1,6 @@
 """The static audit: positional parameters beside what the configuration says they must be, at attach and on change.
 
-Everything in float64. A scaling that is not known yields nothing: silence is no verdict, coverage says what was not seen.
+Everything in float64. A scaling that is not known yields nothing: silence is no verdict, coverage says what was seen.
 """
 
 from __future__ import annotations

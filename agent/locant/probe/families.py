@@ -1,8 +1,8 @@
 """What is known of model families, as data: one line per family, no code.
 
 Keyed by transformers' `model_type`. A family that is not here is described by what its modules and its configuration
-show; what they do not show stays unknown. To add a family, add a line; `tests/probe/test_probe_profile.py` checks every line
-against the installed transformers.
+show; what they do not show stays unknown. To add a family, add a line: `tests/probe/test_probe_profile.py` checks every
+one against the installed transformers.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ FAMILIES: dict[str, Family] = {
         Family(LEARNED, ENCODER),
     ),
     **_many(
-        "roberta xlm-roberta camembert data2vec-text longformer xmod ibert luke mpnet roberta-prelayernorm xlm-roberta-xl "
-        "lilt layoutlmv3 markuplm",
+        "roberta xlm-roberta camembert data2vec-text longformer xmod ibert luke mpnet roberta-prelayernorm "
+        "xlm-roberta-xl lilt layoutlmv3 markuplm",
         Family(LEARNED, ENCODER, base_after_pad=True),
     ),
     **_many("bart mbart plbart mvp", Family(LEARNED, ENCODER_DECODER, base=2)),
@@ -56,9 +56,9 @@ FAMILIES: dict[str, Family] = {
     **_many("xlnet", Family(RELATIVE)),
     **_many("bloom mpt", Family(ALIBI)),
     **_many(
-        "llama mistral mixtral ministral gemma gemma2 gemma3_text gemma3n_text qwen2 qwen2_moe qwen3 qwen3_moe phi phi3 "
-        "phimoe gpt_neox gptj codegen starcoder2 stablelm olmo olmo2 cohere cohere2 granite nemotron persimmon glm glm4 "
-        "smollm3 deepseek_v2 deepseek_v3 gpt_oss llama4_text helium falcon arcee exaone4 ernie4_5 apertus",
+        "llama mistral mixtral ministral gemma gemma2 gemma3_text gemma3n_text qwen2 qwen2_moe qwen3 qwen3_moe phi "
+        "phi3 phimoe gpt_neox gptj codegen starcoder2 stablelm olmo olmo2 cohere cohere2 granite nemotron persimmon glm "
+        "glm4 smollm3 deepseek_v2 deepseek_v3 gpt_oss llama4_text helium falcon arcee exaone4 ernie4_5 apertus",
         Family(ROPE),
     ),
     **_many("roformer modernbert nomic_bert eurobert", Family(ROPE, ENCODER)),
@@ -83,24 +83,11 @@ LENGTH_KEYS = (
 """Where configurations keep the longest length, the decoder's own first."""
 
 SIDE_TOWERS = frozenset(
-    [
-        "visual",
-        "vision_tower",
-        "vision_model",
-        "vision_embed_tokens",
-        "vision_encoder",
-        "image_encoder",
-        "audio_tower",
-        "audio_model",
-        "audio_encoder",
-        "speech_encoder",
-        "multi_modal_projector",
-        "perceiver",
-        "resampler",
-        "qformer",
-        "vq_model",
-        "vqmodel",
-    ]
+    {
+        *("visual", "vision_tower", "vision_model", "vision_embed_tokens", "vision_encoder", "image_encoder"),
+        *("audio_tower", "audio_model", "audio_encoder", "speech_encoder", "multi_modal_projector", "perceiver"),
+        *("resampler", "qformer", "vq_model", "vqmodel"),
+    }
 )
 """Submodule names under which a multimodal model keeps what does not see text positions."""
 
@@ -113,33 +100,19 @@ TABLE_NAME = (
 BIAS_NAME = "relative_attention_bias"
 """What the embedding of distance buckets is called in T5 and its descendants."""
 
-POSITIONAL_KEYS = [
-    "position",
-    "rope",
-    "rotary",
-    "alibi",
-    "type_vocab",
-    "pad_token_id",
-    "sliding_window",
-    "window",
-    "layer_types",
-    "head_dim",
-    "hidden_size",
-    "n_embd",
-    "d_model",
-    "num_attention_heads",
-    "n_head",
-    "num_heads",
-    "num_key_value_heads",
-    "n_ctx",
-    "max_seq",
-    "relative",
-    "vocab_size",
-    "num_hidden_layers",
-    "n_layer",
-    "is_decoder",
-    "causal",
-    "model_type",
+POSITIONAL_KEYS = (
+    *("position", "rope", "rotary", "alibi", "relative", "type_vocab", "pad_token_id", "window", "layer_types"),
+    *(
+        "head_dim",
+        "hidden_size",
+        "n_embd",
+        "d_model",
+        "num_attention_heads",
+        "n_head",
+        "num_heads",
+        "num_key_value_heads",
+    ),
+    *("n_ctx", "max_seq", "vocab_size", "num_hidden_layers", "n_layer", "is_decoder", "causal", "model_type"),
     "attn_config",
-]
+)
 """Parts of configuration keys that enter the configuration's checksum."""

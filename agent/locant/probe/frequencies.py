@@ -1,7 +1,7 @@
 """Inverse frequencies and attention factor of every published RoPE scaling, computed here in float64.
 
-Own code on purpose: a wrong value computed twice by the same library agrees with itself. Sources: RoFormer (Su et al. 2021),
-NTK-aware and dynamic scaling (bloc97, emozilla 2023), YaRN (Peng et al. 2023), LongRoPE (Ding et al. 2024), Llama 3.1's release.
+Own code on purpose: a wrong value computed twice by the same library agrees with itself. Sources: RoFormer (Su et al.
+2021), dynamic NTK scaling (bloc97, emozilla 2023), YaRN (Peng et al. 2023), LongRoPE (Ding et al. 2024), Llama 3.1.
 """
 
 from __future__ import annotations

@@ -8,6 +8,13 @@ from torch import nn
 
 from locant.probe.structure import unwrap
 
+_MIXED_WINDOW_KEYS = (
+    "sliding_window_pattern",
+    "_sliding_window_pattern",
+    "global_attn_every_n_layers",
+    "max_window_layers",
+)
+
 
 def first(config: Any, *names: str) -> Any:
     """The first of the named settings that the configuration has and that is not None."""
@@ -56,7 +63,7 @@ def window(config: Any) -> int | None:
 
 
 def cache_bytes_per_token(config: Any, model: nn.Module) -> int | None:
-    """Expected bytes of keys and values per token over all caching layers; None where the layout is not the plain one."""
+    """Expected bytes of keys and values per token, all layers; None where the layout is not the plain one."""
     count, size = _caching_layers(config), head_size(config)
     if count is None or size is None or first(config, "kv_lora_rank") is not None:
         return None

@@ -13,7 +13,7 @@ from locant.probe.tables import is_sinusoidal
 
 
 def describe_plain(model: nn.Module, unit: Unit) -> ModelProfile:
-    """The profile of a plain torch module. Trained length is the table's; causality is not claimed without a decoder."""
+    """The profile of a plain torch module. Trained length is the table's; only a decoder is taken for causal."""
     attention = [module for module in model.modules() if isinstance(module, nn.MultiheadAttention)]
     table = unit.tables[0].module if unit.tables else None
     scheme = _scheme(unit)

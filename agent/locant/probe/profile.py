@@ -138,3 +138,16 @@ def config_hash(config: Any) -> str:
     kept = {k: v for k, v in data.items() if any(part in k for part in fam.POSITIONAL_KEYS)}
     text = json.dumps(kept, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def name_of(model: nn.Module) -> str:
+    """What the model is called: the configuration's name or path, else the class."""
+    inner = unwrap(model)
+    path = getattr(getattr(inner, "config", None), "name_or_path", "") or ""
+    return str(path) or type(inner).__name__
+
+
+def version_of(model: nn.Module, profile: ModelProfile) -> str:
+    """The release: the commit the weights were fetched at, else the checksum of the configuration."""
+    commit = getattr(getattr(unwrap(model), "config", None), "_commit_hash", None)
+    return str(commit) if commit else profile.config_hash

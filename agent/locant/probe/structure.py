@@ -66,8 +66,9 @@ def _inside(model: nn.Module) -> nn.Module | None:
         inner = getattr(model, name, None)
         if isinstance(inner, nn.Module):
             return inner
-    if hasattr(model, "peft_config") and hasattr(model, "get_base_model"):
-        return cast(nn.Module, model.get_base_model())
+    base = getattr(model, "get_base_model", None)
+    if hasattr(model, "peft_config") and callable(base):
+        return cast(nn.Module, base())
     module = getattr(model, "module", None)
     wrapper = type(model).__name__ in {"DataParallel", "DistributedDataParallel", "FullyShardedDataParallel"}
     engine = hasattr(model, "config") is False and len(list(model.children())) == 1
@@ -133,6 +134,12 @@ def _unit(hooked: nn.Module, model: nn.Module, *, encoder: bool) -> Unit:
             if isinstance(part.module, nn.ModuleList) and len(part.module) and ".0." not in part.name + "."
         )[:2],
     )
+
+
+def _first_blocks(parts: list[Part]) -> Iterator[Part]:
+    for part in parts:
+        if isinstance(part.module, nn.ModuleList) and len(part.module) and "0" not in part.name.split("."):
+            yield Part(f"{part.name}.0", part.module[0])
 
 
 def _text_parts(model: nn.Module) -> Iterator[Part]:

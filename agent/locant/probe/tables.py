@@ -1,7 +1,7 @@
 """Sinusoidal position tables against their formula, in float64.
 
-PE(p, 2i) = sin(p / 10000^(2i/d)), PE(p, 2i+1) = cos(...): Vaswani et al. 2017, section 3.5. Implementations differ in whether
-the two halves are interleaved, in the denominator of the exponent and in where counting starts: all published variants count.
+PE(p, 2i) = sin(p / 10000^(2i/d)), PE(p, 2i+1) = cos(...): Vaswani et al. 2017, section 3.5. Implementations differ in
+whether the halves are interleaved, in the denominator of the exponent and in where counting starts: every one is right.
 """
 
 from __future__ import annotations
