@@ -52,7 +52,8 @@ class Limits:
 class WebServer(WSGIServer):
     """The accept loop, which only accepts. Use `serve`."""
 
-    request_queue_size = 128
+    request_queue_size = 1_024
+    """Connections that may wait to be accepted; past it the kernel drops a scrape, which tries again a second later."""
 
     def __init__(self, where: Address, app: WSGIApplication, tls: ReloadingContext | None, limits: Limits) -> None:
         self.limits = limits

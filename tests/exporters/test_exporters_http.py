@@ -193,7 +193,8 @@ class TestClientsThatMisbehave:
             ask(server, "/-/healthy")
         hold.set()
         first.join()
-        settle(lambda: ask(server, "/-/healthy")[0].status == 200)
+        settle(lambda: not server._web.connections._open)
+        assert ask(server, "/-/healthy")[0].status == 200
 
     def test_silence_ends_the_connection(self, start):
         with silent_client(start(limits=Limits(silence_seconds=0.2))) as client:
