@@ -13,6 +13,7 @@ from typing import Protocol
 from locant import __version__
 from locant.observation import Detached, ModelAttached, Observation
 from locant.sidecar.accountant import Books, Deltas, KnownCheck, Verdict, drops
+from locant.sidecar.checks import KNOWN_CHECKS
 from locant.sidecar.config import AgentConfig
 from locant.sidecar.references import References
 from locant.sidecar.store import FindingLog, Store
@@ -49,7 +50,7 @@ class Agent:
         *,
         references: References | None = None,
         objectives: Mapping[str, float] | None = None,
-        checks: Iterable[KnownCheck] = (),
+        checks: Iterable[KnownCheck] = KNOWN_CHECKS,
         clock: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -105,6 +106,14 @@ class Agent:
         with self._lock:
             self._books.adopt(references)
 
+    def reconfigure(self, config: AgentConfig, references: References | None = None) -> None:
+        """Go on with another configuration, and other references where given. Counters keep counting."""
+        with self._lock:
+            self._store.limit(series=config.series_limit, findings=config.finding_capacity)
+            self._books.reconfigure(config)
+            if references is not None:
+                self._books.adopt(references)
+
     def note_channel(self, depth: int, dropped: Mapping[str, int]) -> None:
         """What the channel before this agent says: observations waiting, and all its losses so far, by reason."""
         with self._lock:
@@ -131,7 +140,7 @@ class Agent:
             self._books.attach(observation, now)
         account = self._books.account(observation.model_id)
         if account is None:
-            self._store.drop("invalid")
+            self._store.drop("invalid", not isinstance(observation, Detached))
             return
         started = self._timer()
         verdict = self._judge.judge(observation)

@@ -12,7 +12,7 @@ from locant.sidecar.accountant.subject import Subject
 from locant.sidecar.config import AgentConfig
 from locant.sidecar.references import References
 from locant.sidecar.store import Store
-from locant_slo.catalogue import metrics
+from locant_slo.catalogue import ALL, Tier, metrics
 
 _LIVENESS = (metrics.LAST_OBSERVATION, metrics.WATCH_COVERAGE, metrics.PEAK_MEMORY)
 """What stops being true the moment a watch is closed; the rest waits for a last scrape."""
@@ -97,6 +97,16 @@ class Books:
         for account in self._accounts.values():
             account.subject = replace(account.subject, reference=references.models.get(account.subject.model))
             self._publish_reference(account.subject)
+
+    def reconfigure(self, config: AgentConfig) -> None:
+        """Judge by these limits from now on. The debug tier's series go when it is switched off."""
+        self._config = config
+        for account in self._accounts.values():
+            account.subject = replace(account.subject, config=config)
+        if not config.debug_metrics:
+            for metric in ALL:
+                if metric.tier is Tier.DEBUG:
+                    self._store.forget(metric, lambda labels: True)
 
     def _publish_reference(self, subject: Subject) -> None:
         lengths = subject.reference.lengths if subject.reference is not None else None

@@ -24,10 +24,10 @@ class DriftWindow:
     """
 
     def __init__(self, window_seconds: float, now: float) -> None:
-        self._slot_seconds = window_seconds / SLOTS
+        self._window_seconds = window_seconds
         self._slots: deque[list[int]] = deque(maxlen=SLOTS)
         self._current = [0] * _BUCKETS
-        self._slot_ends = now + self._slot_seconds
+        self._slot_ends = now + window_seconds / SLOTS
         self.all_counts = [0] * _BUCKETS
         self.all_tokens = 0
 
@@ -41,12 +41,14 @@ class DriftWindow:
 
     def advance(self, now: float, subject: Subject) -> Iterator[Update]:
         """End every slot that is over and judge the window that ends with it."""
-        if now - self._slot_ends > 2 * SLOTS * self._slot_seconds or self._slot_ends - now > 2 * self._slot_seconds:
-            self._restart(now)
+        window = subject.config.drift_window_seconds
+        slot, ahead = window / SLOTS, self._slot_ends - now
+        if ahead < -2 * window or ahead > 2 * slot or window != self._window_seconds:
+            self._restart(window, now)
         while now >= self._slot_ends:
             self._slots.append(self._current)
             self._current = [0] * _BUCKETS
-            self._slot_ends += self._slot_seconds
+            self._slot_ends += slot
             if len(self._slots) == SLOTS:
                 yield from self._judge(merge_counts(self._slots, _BUCKETS), subject)
 
@@ -61,11 +63,12 @@ class DriftWindow:
         if octaves is not None:
             yield from sli(subject, "length_drift", 1, octaves > subject.config.drift_limit_octaves)
 
-    def _restart(self, now: float) -> None:
-        """After a long silence, or a clock that jumped back, the window begins again."""
+    def _restart(self, window_seconds: float, now: float) -> None:
+        """After a long silence, a clock that jumped back or another configuration, the window begins again."""
         self._slots.clear()
         self._current = [0] * _BUCKETS
-        self._slot_ends = now + self._slot_seconds
+        self._window_seconds = window_seconds
+        self._slot_ends = now + window_seconds / SLOTS
 
 
 def _octaves(counts: list[int], subject: Subject) -> float | None:

@@ -14,7 +14,7 @@ class FindingLog:
     """At most `capacity` findings. When full, the one of least severity that was seen longest ago has to go."""
 
     def __init__(self, capacity: int = 256) -> None:
-        self._capacity = capacity
+        self.capacity = capacity
         self._findings: OrderedDict[tuple[str, ...], Finding] = OrderedDict()
         self.evicted = 0
 
@@ -28,7 +28,7 @@ class FindingLog:
                 last_seen=max(known.last_seen, finding.last_seen),
                 count=known.count + finding.count,
             )
-        elif len(self._findings) >= self._capacity:
+        elif len(self._findings) >= self.capacity:
             self.evicted += 1
             least = max(self._findings.values(), key=lambda f: _RANK[f.severity])
             if _RANK[least.severity] < _RANK[finding.severity]:

@@ -38,6 +38,11 @@ class Store:
         for metric, labels in ((metrics.SERIES, ()), (metrics.SERIES_REFUSED, ()), *_drop_series()):
             self._create(metric, labels)
 
+    def limit(self, *, series: int, findings: int) -> None:
+        """Change the caps. What is there already stays, also when it is more than the new caps allow."""
+        self._limit = series
+        self._findings.capacity = findings
+
     def add(self, metric: Metric, labels: Labels, amount: float = 1, exemplar: Exemplar | None = None) -> None:
         """Raise a counter. An amount of 0 brings it into being; a negative one is refused."""
         series = self._find(metric, labels, amount, metric.kind is Kind.COUNTER and amount >= 0)
