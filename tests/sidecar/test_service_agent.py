@@ -296,7 +296,8 @@ def test_pinning_keeps_other_models_and_what_the_same_release_measured_before(tm
 
 
 def test_nothing_measured_pins_nothing(tmp_path: Path) -> None:
-    agent = agent_of()
+    known = References(models={MODEL: Reference(model_version="r0", canary={"a": True})})
+    agent = agent_of(references=known)
     agent.ingest([attached()])
     with pytest.raises(ConfigError, match="nothing was measured yet"):
         agent.pin_reference(tmp_path / "reference.json")

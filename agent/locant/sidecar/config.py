@@ -32,11 +32,6 @@ def _octal(value: object) -> object:
     return int(value, 8) if isinstance(value, str) else value
 
 
-def _octal(value: object) -> object:
-    """A file mode in text is octal, as chmod writes it: `0660`."""
-    return int(value, 8) if isinstance(value, str) else value
-
-
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -69,9 +64,6 @@ class AgentConfig(BaseModel):
     detach_grace_seconds: Annotated[float, BeforeValidator(_seconds), Field(ge=0, allow_inf_nan=False)] = 120.0
     reference_path: Path | None = None
 
-    socket_path: Path = Path("/run/locant/agent.sock")
-    socket_mode: Annotated[int, BeforeValidator(_octal), Field(ge=0, le=0o777)] = 0o660
-    socket_allowed_uids: tuple[Annotated[int, Field(ge=0)], ...] = ()
     web_listen_address: str = "127.0.0.1:9466"
     web_config_file: Path | None = None
     socket_path: Path = Path("/run/locant/agent.sock")

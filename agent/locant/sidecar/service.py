@@ -100,7 +100,7 @@ class Agent:
         with self._lock:
             self._books.refresh(self._clock())
             references = self._books.measured()
-        if not references.models:
+        if references is None:
             raise ConfigError(f"{path}: nothing was measured yet; serve traffic or run the canary, then pin")
         references.save(path)
         with self._lock:
