@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from locant_slo import promql
+from locant_slo.catalogue import labels as la
 from locant_slo.durations import format_duration
 from locant_slo.spec import Spec
 
-SUBJECT: Mapping[str, str] = {"model": "tested", "model_version": "1"}
+SUBJECT: Mapping[str, str] = {la.MODEL.name: "tested", la.MODEL_VERSION.name: "1"}
 _LONGEST_STEP_SECONDS = 60
 _STEPS_PER_WINDOW = 5
 

@@ -16,7 +16,8 @@ def quote(value: str) -> str:
     return f'"{escaped}"'
 
 
-def _matcher(label: Label | str, value: str) -> str:
+def matcher(label: Label | str, value: str) -> str:
+    """One matcher, as in `severity="page"`; Alertmanager reads the same notation."""
     name = label if isinstance(label, str) else label.name
     for prefix, operator in (("!~", "!~"), ("~", "=~"), ("!", "!=")):
         if value.startswith(prefix):
@@ -27,7 +28,7 @@ def _matcher(label: Label | str, value: str) -> str:
 def selector(metric: Metric | str, matchers: Matchers | None = None, *, window: str = "", suffix: str = "") -> str:
     """An instant selector, or a range selector when `window` is given. `suffix`: `_bucket`, `_sum` or `_count`."""
     name = metric if isinstance(metric, str) else metric.prometheus_name
-    inside = ", ".join(_matcher(label, value) for label, value in (matchers or {}).items())
+    inside = ", ".join(matcher(label, value) for label, value in (matchers or {}).items())
     return f"{name}{suffix}" + (f"{{{inside}}}" if inside else "") + (f"[{window}]" if window else "")
 
 
