@@ -1,0 +1,74 @@
+"""The single-value panels: Stat, Gauge and BarGauge."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import attr
+
+from locant_dashboards.grafana.panel import ModernPanel, reduce_options
+
+
+@attr.s(auto_attribs=True, kw_only=True)
+class Stat(ModernPanel):
+    """Big numbers. `graph` draws the series behind the number and needs a range query."""
+
+    plugin: ClassVar[str] = "stat"
+    graph: bool = False
+    text_mode: str = "auto"
+
+    def options(self) -> dict[str, Any]:
+        """Stat options."""
+        return {
+            "colorMode": "value",
+            "graphMode": "area" if self.graph else "none",
+            "justifyMode": "auto",
+            "orientation": "auto",
+            "percentChangeColorMode": "standard",
+            "reduceOptions": reduce_options(),
+            "showPercentChange": False,
+            "textMode": self.text_mode,
+            "wideLayout": True,
+        }
+
+
+@attr.s(auto_attribs=True, kw_only=True)
+class Gauge(ModernPanel):
+    """A dial between `minimum` and `maximum`. Grafana 13 gives the dial its new look from the same options."""
+
+    plugin: ClassVar[str] = "gauge"
+
+    def options(self) -> dict[str, Any]:
+        """Gauge options."""
+        return {
+            "minVizHeight": 75,
+            "minVizWidth": 75,
+            "orientation": "auto",
+            "reduceOptions": reduce_options(),
+            "showThresholdLabels": False,
+            "showThresholdMarkers": True,
+            "sizing": "auto",
+        }
+
+
+@attr.s(auto_attribs=True, kw_only=True)
+class BarGauge(ModernPanel):
+    """One horizontal bar per series."""
+
+    plugin: ClassVar[str] = "bargauge"
+
+    def options(self) -> dict[str, Any]:
+        """BarGauge options."""
+        return {
+            "displayMode": "basic",
+            "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False},
+            "maxVizHeight": 300,
+            "minVizHeight": 16,
+            "minVizWidth": 8,
+            "namePlacement": "auto",
+            "orientation": "horizontal",
+            "reduceOptions": reduce_options(),
+            "showUnfilled": True,
+            "sizing": "auto",
+            "valueMode": "color",
+        }
