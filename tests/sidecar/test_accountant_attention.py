@@ -4,19 +4,41 @@ from __future__ import annotations
 
 import pytest
 
-from locant.observation import AttentionFacts, Detached
+from locant.observation import AttentionFacts, Detached, ForwardFacts, Observation
 from locant.sidecar.config import AgentConfig
 from locant.sidecar.references import LayerEntropy, Reference, References
 from locant.sidecar.service import Agent
 from locant_slo.catalogue import metrics
+from locant_slo.findings import FailureMode
 from locant_slo.snapshot import Snapshot
-from support.sidecar_traffic import MODEL, OWN, START, Clock, ScriptedJudge, attached, attention, value, values
+from support.sidecar_traffic import (
+    MODEL,
+    OWN,
+    START,
+    Clock,
+    ScriptedJudge,
+    StubVerdict,
+    attached,
+    attention,
+    finding,
+    forward,
+    row,
+    value,
+    values,
+)
+
+LEAK = StubVerdict((finding("pads_attended", failure_mode=FailureMode.PADDING_LEAKAGE),))
+
+
+def certain(observation: Observation) -> StubVerdict | None:
+    """A judge that knows what padding is."""
+    return LEAK if isinstance(observation, AttentionFacts) and observation.padding_mass_largest > 0.001 else None
 
 
 def counted(
     *observations: AttentionFacts, config: AgentConfig | None = None, references: References | None = None
 ) -> Snapshot:
-    agent = Agent(config or AgentConfig(), ScriptedJudge(), references=references, clock=Clock())
+    agent = Agent(config or AgentConfig(), ScriptedJudge(certain), references=references, clock=Clock())
     agent.ingest([attached(), *observations])
     return agent.snapshot()
 
@@ -46,6 +68,27 @@ def test_one_leaking_layer_makes_a_pass_bad_once_even_when_others_came_first() -
     masses = (0.0, 0.4, 0.0, 0.7)
     layers = [attention(layer, padded_rows=1, padding_mass_largest=mass) for layer, mass in enumerate(masses)]
     assert sli(counted(*layers), "padding_attention") == (1, 1)
+
+
+def told(verdicts: dict[type, StubVerdict], *observations: Observation) -> tuple[float, float]:
+    agent = Agent(AgentConfig(), ScriptedJudge(lambda seen: verdicts.get(type(seen))), clock=Clock())
+    agent.ingest([attached(), *observations])
+    return sli(agent.snapshot(), "padding_attention")
+
+
+LEAKING = attention(padded_rows=1, padding_mass_largest=0.5)
+
+
+def test_mass_on_what_may_be_text_is_no_event() -> None:
+    assert told({}, forward(row(5)), LEAKING) == (0, 0)
+    assert told({}, LEAKING, forward(row(5))) == (0, 0)
+
+
+def test_a_leak_counts_once_whether_its_layer_or_its_pass_arrives_first() -> None:
+    assert told({AttentionFacts: LEAK}, forward(row(5)), LEAKING) == (1, 1)
+    assert told({ForwardFacts: LEAK}, LEAKING, LEAKING, forward(row(5))) == (1, 1)
+    clean = attention(layer=1, padded_rows=1)
+    assert told({ForwardFacts: LEAK}, LEAKING, clean, forward(row(5))) == (1, 1)
 
 
 def test_a_pass_without_padding_is_no_event() -> None:

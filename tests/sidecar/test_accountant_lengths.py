@@ -85,6 +85,10 @@ def test_decode_steps_without_a_cache_and_failed_or_empty_rows_tell_nothing() ->
     assert told(forward(row(1), phase="decode"), chunk(9, 0, error="IndexError"), forward(row(0))) == []
 
 
+def test_packed_rows_hold_sequences_of_unknown_lengths_and_tell_none() -> None:
+    assert told(forward(row(50, resets=2), row(40)), forward(row(50), packed=True)) == [40]
+
+
 def test_a_cache_pushed_out_of_the_tracker_is_told_before_it_is_forgotten() -> None:
     tracker = PrefillTracker(capacity=2)
     lengths = [one.tokens for cache in range(1, 5) for one in tracker.take(chunk(10 * cache, 0, cache), 0.0)]

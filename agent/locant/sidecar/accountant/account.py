@@ -53,7 +53,7 @@ class Account:
         if isinstance(observation, ForwardFacts):
             yield from self._forward(observation, verdict, now)
         elif isinstance(observation, AttentionFacts):
-            yield from self._attention(observation)
+            yield from self._attention(observation, verdict)
         elif isinstance(observation, StreamFacts):
             yield from streamed_chunks(observation, self.subject)
         elif isinstance(observation, CanaryFacts):
@@ -101,13 +101,14 @@ class Account:
         yield from traffic(facts, self.subject)
         yield from integrity(facts, verdict, self.subject)
         yield from decoded_chunks(facts, verdict, self.subject)
+        yield from self._padded.judged(facts, verdict, self.subject)
         yield from latency(facts, self.subject)
         yield from memory(facts, self.subject)
         yield from self._lengths(self._prefills.take(facts, now), now)
 
-    def _attention(self, facts: AttentionFacts) -> Iterator[Update]:
+    def _attention(self, facts: AttentionFacts, verdict: Verdict) -> Iterator[Update]:
         yield from attention_sums(facts, self.subject)
-        yield from self._padded.take(facts, self.subject)
+        yield from self._padded.layer(facts, verdict, self.subject)
         yield from self._entropy.take(facts, self.subject)
         if self.subject.config.debug_metrics:
             self._heads.take(facts)

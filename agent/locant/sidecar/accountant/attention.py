@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from typing import TypeVar
 
-from locant.observation import AttentionFacts
+from locant.observation import AttentionFacts, ForwardFacts
+from locant.sidecar.accountant.integrity import Verdict
 from locant.sidecar.accountant.subject import Subject, sli
 from locant.sidecar.store import Update, add
 from locant_slo.catalogue import metrics
 from locant_slo.catalogue.labels import STATISTIC
+from locant_slo.findings import FailureMode
+
+_INDICATOR = "padding_attention"
+_Key = tuple[int, int]
+_Value = TypeVar("_Value")
 
 
 def attention_sums(facts: AttentionFacts, subject: Subject) -> Iterator[Update]:
@@ -28,23 +35,51 @@ def _mean(per_head: tuple[float, ...]) -> float:
 
 
 class PaddedPasses:
-    """Which padded passes were told, and which of them as bad: a pass is one event, however many layers it sends."""
+    """Which padded passes were told, and which of them as bad: a pass is one event, however many layers it sends.
+
+    A layer's largest single-row mass decides: a leak in one row must not vanish in a mean. Mass on what looks like
+    padding counts as a leak only where the judge is certain that it is padding (without a mask, a run of the pad id may
+    be text); it may say so with the layer, or with the pass when that comes later. Doubted mass is no event.
+    """
 
     def __init__(self, capacity: int = 512) -> None:
         self._capacity = capacity
-        self._bad: OrderedDict[tuple[int, int], bool] = OrderedDict()
+        self._bad: OrderedDict[_Key, bool] = OrderedDict()
+        self._doubted: OrderedDict[_Key, None] = OrderedDict()
 
-    def take(self, facts: AttentionFacts, subject: Subject) -> Iterator[Update]:
-        """One layer of a pass. Its largest single-row mass decides: a leak in one row must not vanish in a mean."""
+    def layer(self, facts: AttentionFacts, verdict: Verdict, subject: Subject) -> Iterator[Update]:
+        """One sampled layer of a pass."""
+        key = (facts.model_id, facts.pass_number)
         if facts.padded_rows <= 0:
             return
-        key = (facts.model_id, facts.pass_number)
         leaks = facts.padding_mass_largest >= subject.config.padding_attention_limit
+        if not leaks or _is_leak(verdict):
+            yield from self._tell(key, leaks, subject)
+        else:
+            self._doubted[key] = None
+            _shorten(self._doubted, self._capacity)
+
+    def judged(self, facts: ForwardFacts, verdict: Verdict, subject: Subject) -> Iterator[Update]:
+        """The pass itself, which may settle what its layers left in doubt."""
+        key = (facts.model_id, facts.pass_number)
+        if key in self._doubted and _is_leak(verdict):
+            del self._doubted[key]
+            yield from self._tell(key, True, subject)
+
+    def _tell(self, key: _Key, leaks: bool, subject: Subject) -> Iterator[Update]:
         known = self._bad.get(key)
         if known is None:
-            yield from sli(subject, "padding_attention", 1, leaks)
+            yield from sli(subject, _INDICATOR, 1, leaks)
         elif leaks and not known:
-            yield add(metrics.SLI_BAD_EVENTS, ("padding_attention", *subject.labels), 1)
+            yield add(metrics.SLI_BAD_EVENTS, (_INDICATOR, *subject.labels), 1)
         self._bad[key] = leaks or bool(known)
-        if len(self._bad) > self._capacity:
-            self._bad.popitem(last=False)
+        _shorten(self._bad, self._capacity)
+
+
+def _is_leak(verdict: Verdict) -> bool:
+    return any(finding.failure_mode is FailureMode.PADDING_LEAKAGE for finding in verdict.findings)
+
+
+def _shorten(passes: OrderedDict[_Key, _Value], capacity: int) -> None:
+    while len(passes) > capacity:
+        passes.popitem(last=False)

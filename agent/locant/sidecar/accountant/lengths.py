@@ -37,7 +37,8 @@ class PrefillTracker:
     A row with nothing before it starts a sequence. A row with tokens before it continues the one being prefilled
     (chunked prefill), starts one when its cache was never seen (a prefix hit, a restored session), and says nothing new
     when that was told already (the next turn, a speculative check). A sequence is told at the first decode step, when
-    another takes its row, or `settle_seconds` after its last chunk. Passes without a cache tell at once.
+    another takes its row, or `settle_seconds` after its last chunk. Passes without a cache tell at once. Packed rows
+    hold several sequences of unknown lengths and tell nothing.
     """
 
     def __init__(self, capacity: int = 1024, settle_seconds: float = 10.0) -> None:
@@ -51,12 +52,12 @@ class PrefillTracker:
             return []
         if facts.phase == _ENCODE or facts.cache_id == 0:
             fresh = facts.phase != _DECODE
-            return [_sequence(row) for row in facts.rows if fresh and row.real > 0 and row.real_before <= 0]
+            return [_sequence(row) for _, row in _single(facts) if fresh and row.real_before <= 0]
         cache = self._caches.setdefault((facts.model_id, facts.cache_id), _Cache(now))
         self._caches.move_to_end((facts.model_id, facts.cache_id))
         cache.touched = now
         step = _decode if facts.phase == _DECODE else _prefill
-        told = [done for i, row in enumerate(facts.rows) if row.real > 0 and (done := step(cache, i, row)) is not None]
+        told = [done for i, row in _single(facts) if (done := step(cache, i, row)) is not None]
         if len(self._caches) > self._capacity:
             told += _tell(self._caches.popitem(last=False)[1])
         return told
@@ -73,6 +74,12 @@ class PrefillTracker:
         """Everything not told yet of one probe; forgets its caches."""
         keys = [key for key in self._caches if key[0] == model_id]
         return [sequence for key in keys for sequence in _tell(self._caches.pop(key))]
+
+
+def _single(facts: ForwardFacts) -> list[tuple[int, RowFacts]]:
+    """Rows that hold one sequence, with their indices."""
+    rows = () if facts.packed else facts.rows
+    return [(index, row) for index, row in enumerate(rows) if row.real > 0 and row.resets <= 0]
 
 
 def _sequence(row: RowFacts) -> NewSequence:
