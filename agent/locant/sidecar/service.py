@@ -7,10 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Protocol
 
-from locant import __version__
 from locant.observation import Detached, ModelAttached, Observation
 from locant.sidecar.accountant import Books, Deltas, KnownCheck, Verdict, drops
 from locant.sidecar.checks import KNOWN_CHECKS
@@ -126,7 +126,7 @@ class Agent:
             self._store.add(metrics.EXPORTS, (exporter, _OK if ok else _ERROR))
 
     def _introduce(self) -> None:
-        self._store.set(metrics.BUILD_INFO, (__version__,), 1)
+        self._store.set(metrics.BUILD_INFO, (metadata.version("locant"),), 1)
         self._store.set(metrics.QUEUE_DEPTH, (), 0)
         for stage in STAGE.values:
             self._store.observe(metrics.PROBE_DURATION, (stage,), 0.0, 0)
