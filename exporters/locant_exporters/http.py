@@ -20,6 +20,7 @@ from wsgiref.simple_server import WSGIServer
 from locant_exporters.address import Address, parse_address, resolve
 from locant_exporters.connections import Connection, Connections
 from locant_exporters.http_handler import Handler
+from locant_exporters.outcomes import Outcomes, Tally
 from locant_exporters.tls import ReloadingContext
 from locant_exporters.web_app import Readiness, make_app
 from locant_exporters.web_config import WebConfig
@@ -110,13 +111,19 @@ class WebServer(WSGIServer):
 class Server:
     """A running server. `address` is where it listens, with the port that the kernel chose for port 0."""
 
-    def __init__(self, web: WebServer, *, scheme: str) -> None:
+    def __init__(self, web: WebServer, *, scheme: str, tally: Tally) -> None:
         self._web = web
+        self._tally = tally
         self.port = web.server_port
         self.address = str(Address(web.server_name, self.port))
         self.url = f"{scheme}://{self.address}"
         loop = {"poll_interval": _POLL_SECONDS}
         self._thread = threading.Thread(target=web.serve_forever, kwargs=loop, name="locant-web", daemon=True)
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """Scrapes so far."""
+        return self._tally.outcomes
 
     def start(self) -> None:
         """Begin to answer."""
@@ -146,12 +153,13 @@ def serve(
     """
     config = web_config or WebConfig()
     tls = ReloadingContext(config.tls_server_config) if config.tls_server_config is not None else None
-    app = make_app(snapshot, ready=ready, web_config=config)
+    tally = Tally()
+    app = make_app(snapshot, ready=ready, web_config=config, tally=tally)
     try:
         web = WebServer(parse_address(address), app, tls, limits or Limits())
     except OSError as error:
         cure = _CURES.get(error.errno or 0, f"cannot be listened at ({error.strerror}); choose another address")
         raise MachineError(f"{address} {cure}") from error
-    server = Server(web, scheme="http" if tls is None else "https")
+    server = Server(web, scheme="http" if tls is None else "https", tally=tally)
     server.start()
     return server

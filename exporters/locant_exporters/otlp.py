@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from opentelemetry.exporter.otlp.proto.http import metric_exporter
@@ -14,6 +13,7 @@ from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExp
 from opentelemetry.sdk.metrics.export import MetricExportResult
 
 from locant_exporters.otlp_data import metrics_data
+from locant_exporters.outcomes import Outcomes, Tally
 from locant_slo.errors import ConfigError
 from locant_slo.snapshot import Snapshot
 
@@ -22,14 +22,6 @@ _EXPORTER_LOG = logging.getLogger(metric_exporter.__name__)
 _QUIET_SECONDS = 300.0
 _LONGEST_EXPORT_SECONDS = 10.0
 DEFAULT_RESOURCE: Mapping[str, str] = {"service.name": "locant"}
-
-
-@dataclass(frozen=True, slots=True)
-class Outcomes:
-    """How many exports ended how, since the start. Names as in the catalogue's `outcome` label."""
-
-    ok: int = 0
-    error: int = 0
 
 
 class OtlpPusher:
@@ -60,7 +52,7 @@ class OtlpPusher:
         self._resource = dict(resource)
         self._monotonic = monotonic
         self._headers = dict(headers or {})
-        self._outcomes = Outcomes()
+        self._tally = Tally()
         self._stop = threading.Event()
         self._complaints = _Complaints()
         self._running: tuple[threading.Thread, OTLPMetricExporter] | None = None
@@ -68,7 +60,7 @@ class OtlpPusher:
     @property
     def outcomes(self) -> Outcomes:
         """Exports so far."""
-        return self._outcomes
+        return self._tally.outcomes
 
     def start(self) -> OtlpPusher:
         """Begin; the first export comes after one interval."""
@@ -104,7 +96,7 @@ class OtlpPusher:
             reason = self._export(exporter)
             if reason and self._monotonic() >= quiet_until_seconds:
                 quiet_until_seconds = self._monotonic() + _QUIET_SECONDS
-                _log.warning("OTLP export to %s failed (%d so far): %s", self._endpoint, self._outcomes.error, reason)
+                _log.warning("OTLP export to %s failed (%d so far): %s", self._endpoint, self.outcomes.error, reason)
 
     def _export(self, exporter: OTLPMetricExporter) -> str:
         """Why the export failed, or nothing."""
@@ -114,8 +106,7 @@ class OtlpPusher:
             reason = "" if result is MetricExportResult.SUCCESS else self._complaints.first
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
-        counts = self._outcomes
-        self._outcomes = Outcomes(counts.ok, counts.error + 1) if reason else Outcomes(counts.ok + 1, counts.error)
+        self._tally.note(ok=not reason)
         return reason
 
 

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs
 
 from locant_exporters.basic_auth import Users
 from locant_exporters.exposition import expose
+from locant_exporters.outcomes import Tally
 from locant_exporters.prometheus import SnapshotCollector
 from locant_exporters.web_config import WebConfig
 from locant_slo.snapshot import Snapshot
@@ -42,15 +43,20 @@ class _Answer:
     headers: tuple[tuple[str, str], ...] = (("Content-Type", "text/plain; charset=utf-8"),)
 
 
-def make_app(snapshot: Callable[[], Snapshot], *, ready: Readiness, web_config: WebConfig) -> WSGIApplication:
-    """The application; `snapshot` is called once for each scrape of /metrics and for nothing else."""
+def make_app(
+    snapshot: Callable[[], Snapshot], *, ready: Readiness, web_config: WebConfig, tally: Tally
+) -> WSGIApplication:
+    """The application; `snapshot` is called once for each scrape of /metrics and for nothing else.
+
+    `tally` counts the scrapes.
+    """
     users = Users(web_config.basic_auth_users)
     fixed_headers = web_config.http_server_config.headers.items()
     routes: dict[str, Callable[[WSGIEnvironment], _Answer]] = {
         "/": lambda _: _Answer(HTTPStatus.OK, _LANDING_PAGE, (("Content-Type", "text/html; charset=utf-8"),)),
         "/-/healthy": lambda _: _Answer(HTTPStatus.OK, b"Healthy.\n"),
         "/-/ready": lambda _: _readiness(ready),
-        "/metrics": lambda environ: _metrics(environ, snapshot),
+        "/metrics": lambda environ: _metrics(environ, snapshot, tally),
     }
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -77,16 +83,19 @@ def _answer(environ: WSGIEnvironment, users: Users, routes: dict[str, Callable[[
         return _plain(HTTPStatus.INTERNAL_SERVER_ERROR, "The request failed; the agent's log says why")
 
 
-def _metrics(environ: WSGIEnvironment, snapshot: Callable[[], Snapshot]) -> _Answer:
+def _metrics(environ: WSGIEnvironment, snapshot: Callable[[], Snapshot], tally: Tally) -> _Answer:
     try:
         query = parse_qs(environ.get("QUERY_STRING", ""), max_num_fields=_LONGEST_QUERY_FIELDS)
     except ValueError:
         return _plain(HTTPStatus.BAD_REQUEST, f"The query has more than {_LONGEST_QUERY_FIELDS} fields")
-    exposition = expose(
-        SnapshotCollector(snapshot, names=frozenset(query.get("name[]", ()))),
-        accept=environ.get("HTTP_ACCEPT", ""),
-        accept_encoding=environ.get("HTTP_ACCEPT_ENCODING", ""),
-    )
+    collector = SnapshotCollector(snapshot, names=frozenset(query.get("name[]", ())))
+    wishes = {"accept": environ.get("HTTP_ACCEPT", ""), "accept_encoding": environ.get("HTTP_ACCEPT_ENCODING", "")}
+    try:
+        exposition = expose(collector, **wishes)
+    except Exception:
+        tally.note(ok=False)
+        raise
+    tally.note(ok=True)
     encoding = (("Content-Encoding", exposition.encoding),) if exposition.encoding else ()
     described = (("Content-Type", exposition.content_type), ("Vary", "Accept, Accept-Encoding"), *encoding)
     return _Answer(HTTPStatus.OK, exposition.body, described)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import http.client
 import socket
@@ -9,10 +10,13 @@ import threading
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from locant_exporters.address import Address, parse_address
 from locant_exporters.exposition import OPENMETRICS, TEXT
 from locant_exporters.http import Limits, serve
+from locant_exporters.outcomes import Outcomes
 from locant_slo.errors import ConfigError, MachineError
 from support.snapshots import rich_snapshot
 
@@ -115,12 +119,14 @@ def test_only_a_scrape_of_metrics_takes_a_snapshot(start):
     assert not taken
     ask(server)
     assert len(taken) == 1
+    assert server.outcomes == Outcomes(ok=1)
 
 
 def test_a_snapshot_that_fails_is_a_500_and_a_line_in_the_log(start, caplog):
     server = start(snapshot=lambda: 1 / 0)
     assert ask(server)[0].status == 500
     assert "ZeroDivisionError" in caplog.text
+    assert server.outcomes == Outcomes(error=1)
     assert ask(server, "/-/healthy")[0].status == 200
 
 
@@ -230,6 +236,22 @@ class TestClientsThatMisbehave:
             client.sendall(request_bytes)
             assert status in client.recv(200)
         assert ask(server, "/-/healthy")[0].status == 200
+
+    def test_no_bytes_at_all_stop_the_server(self, start):
+        server = start(limits=Limits(silence_seconds=0.5))
+
+        @given(st.one_of(st.binary(max_size=300), st.binary(max_size=300).map(b"GET /metrics HTTP/1.1\r\n".__add__)))
+        @settings(max_examples=60, deadline=None)
+        def send(data: bytes) -> None:
+            with silent_client(server) as client, contextlib.suppress(OSError):
+                client.sendall(data)
+                client.shutdown(socket.SHUT_WR)
+                while client.recv(65_536):
+                    pass
+
+        send()
+        assert ask(server)[0].status == 200
+        settle(lambda: client_threads() == 0)
 
     def test_clients_that_vanish_leave_no_thread_and_no_noise(self, start, capfd):
         server = start()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import re
 import threading
-import time
 
 import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_CUMULATIVE
 
-from locant_exporters.otlp import OtlpPusher, Outcomes
+from locant_exporters.otlp import OtlpPusher
+from locant_exporters.outcomes import Outcomes
 from locant_slo.catalogue import ALL, Kind, metrics
 from locant_slo.errors import ConfigError
 from locant_slo.snapshot import Exemplar, Family, Sample, Snapshot
@@ -168,9 +168,7 @@ class TestAReceiverThatFails:
     def test_closing_does_not_wait_for_a_receiver_that_never_answers(self, receiver):
         receiver.hold.clear()
         pusher = OtlpPusher(rich_snapshot, f"{receiver.url}/v1/metrics", interval_seconds=3600).start()
-        before = time.monotonic()
         assert not pusher.close(0.2)
-        assert time.monotonic() - before < 5.0
         receiver.hold.set()
         eventually(lambda: not any(thread.name == "locant-otlp" for thread in threading.enumerate()))
 

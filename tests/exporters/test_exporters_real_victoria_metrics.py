@@ -16,7 +16,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from locant_exporters.exposition import expose
-from locant_exporters.otlp import OtlpPusher, Outcomes
+from locant_exporters.otlp import OtlpPusher
+from locant_exporters.outcomes import Outcomes
 from locant_exporters.prometheus import SnapshotCollector
 from locant_slo.catalogue import ALL
 from support.real_servers import eventually, victoria_metrics

@@ -16,9 +16,9 @@ if [ -x "$binary" ]; then
 fi
 command -v apt-get >/dev/null 2>&1 || { echo "apt-get is missing: this needs a Debian system" >&2; exit 1; }
 
-# The first archive that apt knows with a main component of Debian itself (not its security or backport archives).
-mirror=$(apt-get indextargets --format '$(REPO_URI) $(COMPONENT) $(RELEASE)' 'Created-By: Packages' 2>/dev/null |
-    awk '$2 == "main" && $1 ~ /\/debian\/?$/ && $3 !~ /-/ { print $1; exit }')
+# The first archive among apt's own that carries Debian itself (not its updates, security fixes or backports).
+mirror=$(apt-get indextargets --format '$(REPO_URI) $(COMPONENT) $(RELEASE) $(LABEL)' 'Created-By: Packages' 2>/dev/null |
+    awk '$2 == "main" && $3 !~ /[-\/]/ && ($4 == "Debian" || $1 ~ /\/debian\/?$/) { print $1; exit }')
 [ -n "$mirror" ] || { echo "apt knows no Debian archive; add one to its sources first" >&2; exit 1; }
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 [ -r "$keyring" ] || { echo "$keyring is missing; install debian-archive-keyring" >&2; exit 1; }
