@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from locant import __version__
-from locant_slo.errors import LocantError
+from locant_slo.errors import LocantError, MachineError
 
 if TYPE_CHECKING:
+    from locant.sidecar.config import AgentConfig
     from locant_slo.load import Diagnostic
 
 BAD_INPUT = 2
@@ -43,9 +45,8 @@ def demo(keep: bool, fast: bool, plain: bool) -> None:
 @click.option("-o", "--output", default="out", show_default=True, help="Folder for the generated files.")
 def generate(path: str, output: str) -> None:
     """Write rules, their tests, Alertmanager routing, dashboards and runbooks from a spec: all of them, or none."""
-    from locant_slo.load import load_specs
-
     from locant.generate import compile_all, write_all
+    from locant_slo.load import load_specs
 
     specs = load_specs(Path(path))
     files = compile_all(specs)
@@ -58,9 +59,8 @@ def generate(path: str, output: str) -> None:
 @click.option("--config.file", "config", default=None, help="Also check an agent configuration.")
 def check(path: str, config: str | None) -> None:
     """Say whether a spec and a configuration hold, without writing anything."""
-    from locant_slo.load import diagnose, load_specs
-
     from locant.generate import compile_all
+    from locant_slo.load import diagnose, load_specs
 
     specs = load_specs(Path(path))
     warnings = [warning for spec in specs for warning in diagnose(spec, path)]
@@ -72,6 +72,44 @@ def check(path: str, config: str | None) -> None:
 
         load_config(Path(config))
         click.echo(f"{config}: holds")
+
+
+@cli.command()
+@click.option("--config.file", "path", default=None, help="YAML file; the environment wins over it, flags over both.")
+@click.option("--web.listen-address", "web_listen_address", default=None, help="host:port of the metrics page.")
+@click.option("--web.config.file", "web_config_file", default=None, help="TLS and passwords, exporter-toolkit format.")
+@click.option("--socket.path", "socket_path", default=None, help="Where the probes connect.")
+@click.option("--socket.mode", "socket_mode", default=None, help="Who may connect, in octal: 0660.")
+@click.option("--otlp.endpoint", "otlp_endpoint", default=None, help="Push OTLP metrics here as well.")
+@click.option("--log.format", "log_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def agent(path: str | None, log_format: str, **flags: str | None) -> None:
+    """Run the agent as a process of its own, fed by probes through a Unix socket."""
+    from locant.daemon import Daemon, obey_signals
+    from locant.logs import configure_logging
+    from locant.sidecar.config import load_config
+
+    overrides = {name: value for name, value in flags.items() if value is not None}
+
+    def read() -> AgentConfig:
+        return load_config(path, overrides, os.environ)
+
+    configure_logging(log_format)
+    daemon = Daemon(read(), read)
+    obey_signals(daemon)
+    daemon.run(lambda address: click.echo(f"locant agent: metrics at {address}"))
+
+
+@cli.command()
+@click.option("-f", "--file", "path", required=True, help="A manifest with pods; - reads standard input.")
+@click.option("--container", "containers", multiple=True, help="The model's container; all of them if not given.")
+@click.option("--image", default=None, help="The agent's image.")
+def inject(path: str, containers: tuple[str, ...], image: str | None) -> None:
+    """Print a Kubernetes manifest with the agent in every pod, as a native sidecar. Doing it twice changes nothing."""
+    from locant.kubernetes import Injection
+    from locant.kubernetes import inject as inject_text
+
+    options = Injection(containers=containers, **({"image": image} if image else {}))
+    click.echo(inject_text(_read_text(path), options, path), nl=False)
 
 
 @cli.command()
@@ -97,6 +135,13 @@ def gate(reference: str, candidate: str) -> None:
     verdict = gate_files(Path(reference), Path(candidate))
     click.echo(verdict.sentence)
     sys.exit({"pass": 0, "fail": 1}.get(verdict.outcome, 3))
+
+
+def _read_text(path: str) -> str:
+    try:
+        return sys.stdin.read() if path == "-" else Path(path).read_text()
+    except OSError as error:
+        raise MachineError(f"{path}: cannot be read ({error.strerror}); name a readable file") from error
 
 
 def _report(diagnostics: Sequence[Diagnostic]) -> None:

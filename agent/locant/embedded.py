@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from locant.host import ProbeHost
 from locant.observation import Observation
 from locant.sidecar.config import AgentConfig
 from locant.sidecar.judge import Judge
+from locant.sidecar.references import load_references
 from locant.sidecar.service import Agent
 from locant_slo.findings import Finding
 from locant_slo.snapshot import Snapshot
@@ -22,9 +23,16 @@ class EmbeddedAgent:
     """Ledger, checks and store behind the probes of this process. Several watched models may share one."""
 
     def __init__(
-        self, config: AgentConfig | None = None, *, capacity: int = 4096, clock: Callable[[], float] = time.time
+        self,
+        config: AgentConfig | None = None,
+        *,
+        objectives: Mapping[str, float] | None = None,
+        capacity: int = 4096,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._agent = Agent(config or AgentConfig(), Judge(), clock=clock)
+        config = config or AgentConfig()
+        references = load_references(config.reference_path)
+        self._agent = Agent(config, Judge(), references=references, objectives=objectives or {}, clock=clock)
         self.host = ProbeHost(self._judge, capacity=capacity, clock=clock)
         self._servers: list[Server] = []
 

@@ -14,7 +14,7 @@ _HEADER = """# Metrics
 Generated from `locant_slo.catalogue` by `make reference`; do not edit.
 
 Every metric, its labels and units. The OpenTelemetry name is the Prometheus name with dots (without `_total`).
-Tier: *always* is exported by default, *debug* only with `debug: true`, *self* speaks of Locant itself.
+Tier: *always* is exported by default, *debug* only with `debug_metrics: true`, *self* speaks of Locant itself.
 """
 
 
