@@ -97,6 +97,9 @@ TABLE_NAME = (
 )
 """What modules that hold one row per position are called, last part of the dotted name, lower case."""
 
+COUNTING_ALIBI = frozenset({"bloom"})
+"""ALiBi families whose bias is slope times key index in full precision, so that it tells the positions in use."""
+
 BIAS_NAME = "relative_attention_bias"
 """What the embedding of distance buckets is called in T5 and its descendants."""
 

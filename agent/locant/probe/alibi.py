@@ -1,0 +1,71 @@
+"""The ALiBi bias a model hands to its layers, beside the published slopes; and the positions that it stands for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_WINDOW = 9
+_SLOPE_ROUNDING = 2.0**-8
+"""What a slope legally loses when a family keeps it in bfloat16."""
+
+
+def bias_rows(bias: Any, heads: int) -> Tensor | None:
+    """An ALiBi tensor as [B', heads, K] ([B*H, 1, K], [B, H, 1, K] and [H, 1, K] are in use); None for other shapes."""
+    if not isinstance(bias, Tensor) or not bias.is_floating_point() or bias.dim() not in (3, 4) or bias.shape[-2] != 1:
+        return None
+    keys = bias.shape[-1]
+    return bias.detach().reshape(-1, heads, keys) if keys and bias.numel() % (heads * keys) == 0 else None
+
+
+def measure(rows: Tensor, slopes: Tensor, steepest: int, kept: Tensor | None) -> Tensor:
+    """float64 [2] on the device: largest relative slope error, tie ratio in the steepest head.
+
+    Slopes are read where the bias is nearest to zero, for there it is most exact: from the first keys in families
+    that count up from the first key, from the last ones in those that count down to the last. `slopes` float64 [H];
+    `kept` bool [B, K] or None: only neighbours that are both kept can tie.
+    """
+    if rows.shape[-1] < 2:
+        return torch.zeros(2, dtype=torch.float64, device=rows.device)
+    head, tail = rows[..., :_WINDOW].double(), rows[..., -_WINDOW:].double()
+    rising = (head[..., 1:] - head[..., :-1]).abs().amax(-1).amax(0)
+    falling = (tail[..., 1:] - tail[..., :-1]).abs().amax(-1).amax(0)
+    near_start = head[..., 0].abs().amax() <= tail[..., -1].abs().amax()
+    error = (torch.where(near_start, rising, falling) / slopes - 1).abs().amax() - _SLOPE_ROUNDING
+    same = rows[:, steepest, 1:] == rows[:, steepest, :-1]
+    pairs = torch.ones_like(same)
+    if kept is not None and kept.shape == rows[:, 0].shape:
+        pairs = kept[:, 1:] & kept[:, :-1]
+    ties = (same & pairs).sum().double() / pairs.sum().clamp_min(1)
+    return torch.stack([error.clamp_min(0), ties])
+
+
+def positions_from(rows: Tensor, slope: float, steepest: int, cached: int | Tensor, queries: int) -> Tensor | None:
+    """Effective positions of this call's queries, int64 [B', Q], from a float32 bias that counts up from the first key.
+
+    A bias shorter than cache and call, which broadcasts without an error, shows here as positions that restart.
+    """
+    if rows.dtype not in (torch.float32, torch.float64) or rows.shape[-1] < queries:
+        return None
+    spare = rows.shape[-1] - queries
+    values = rows[:, steepest]
+    if isinstance(cached, Tensor):
+        column = torch.arange(queries, device=rows.device) + cached.clamp(0, spare)
+        values = values.index_select(1, column)
+    else:
+        start = min(cached, spare)
+        values = values[:, start : start + queries]
+    return (values / slope).round().long()
+
+
+def positions_from_buckets(buckets: Any, queries: int) -> Tensor | None:
+    """Positions of the queries, int64 [1, Q], from relative distance buckets [Q, K]: the first key at distance 0.
+
+    Bucket 0 is distance zero; decoders give it to later keys too, so the first such key is the query's own.
+    """
+    if not isinstance(buckets, Tensor) or buckets.is_floating_point() or buckets.shape[-2:-1] != (queries,):
+        return None
+    table = buckets.detach().reshape(queries, -1) if buckets.numel() == queries * buckets.shape[-1] else None
+    return (table == 0).to(torch.uint8).argmax(-1)[None] if table is not None else None

@@ -1,0 +1,50 @@
+"""Positional tables and masks that a model keeps: their size, and whether they grew in a pass. Shapes only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+
+from locant.probe.structure import Unit, unwrap
+
+_POSITIONAL = re.compile(r"cos|sin|pos|rope|alibi|mask|freqs|^bias$|^pe$|rel", re.IGNORECASE)
+_MODULES = 8
+"""Modules followed; per-layer copies grow alike."""
+
+
+class GrowthWatch:
+    """Remembers the rows of positional tensors. Not shared between threads' passes: the last writer wins, by design."""
+
+    def __init__(self, unit: Unit) -> None:
+        own = [part.module for part in (*unit.rotaries, *unit.tables)]
+        others = [module for module in unwrap(unit.module).modules() if any(_kept(module))]
+        self._modules = tuple({id(module): module for module in (*own, *others)}.values())[:_MODULES]
+        self._rows = self._measure()
+        self.bytes = sum(t.numel() * t.element_size() for module in self._modules for _, t in _kept(module))
+
+    def look(self) -> tuple[tuple[int, int], ...]:
+        """(rows before, rows after) of each positional tensor that grew since the last look."""
+        now = self._measure()
+        if now == self._rows:
+            return ()
+        before, self._rows = self._rows, now
+        self.bytes = sum(t.numel() * t.element_size() for module in self._modules for _, t in _kept(module))
+        return tuple((before.get(key, 0), rows) for key, rows in now.items() if rows > before.get(key, 0))
+
+    def _measure(self) -> dict[tuple[int, str], int]:
+        return {
+            (index, name): tensor.numel() // (tensor.shape[-1] or 1)
+            for index, module in enumerate(self._modules)
+            for name, tensor in _kept(module)
+        }
+
+
+def _kept(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    for name, value in module._buffers.items():
+        if value is not None and value.dim() > 1 and _POSITIONAL.search(name):
+            yield name, value
+    for name, value in module.__dict__.items():
+        if isinstance(value, Tensor) and value.dim() > 1 and _POSITIONAL.search(name):
+            yield name, value

@@ -1,0 +1,230 @@
+"""The probe of one model: it puts its hooks on, gathers passes, and hands observations to a channel."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from locant.observation import Detached, ModelAttached, Observation, ProbeHealth, StreamFacts
+from locant.probe import families as fam
+from locant.probe.assemble import assemble
+from locant.probe.audit import audit
+from locant.probe.caches import CacheBook
+from locant.probe.capture import UnitCapture
+from locant.probe.hooks import Guard
+from locant.probe.install import install
+from locant.probe.options import ProbeOptions
+from locant.probe.passes import Pass, PassSlot
+from locant.probe.pending import Pending, complete
+from locant.probe.profile import describe, name_of, version_of
+from locant.probe.rules import row_rules
+from locant.probe.streams import counted
+from locant.probe.structure import require_module, units
+from locant.probe.timing import peak_bytes
+from locant.wire.channel import Channel
+
+__all__ = ["Probe", "ProbeOptions"]
+
+T = TypeVar("T")
+_PENDING = 1024
+_HEALTH_SECONDS = 5.0
+_SLOW_SECONDS = 1.0
+
+
+class Probe:
+    """Hooks on one model. The model's threads only ever append to `_pending`; `poll` turns it into observations.
+
+    Raises ModelError when `model` is no torch module.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        model_id: int,
+        name: str | None = None,
+        version: str | None = None,
+        options: ProbeOptions | None = None,
+        channel: Channel,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.model = require_module(model)
+        self.model_id = model_id
+        self.profile = describe(model)
+        self.name = name or name_of(model)
+        self.version = version or version_of(model, self.profile)
+        self.options = options or ProbeOptions()
+        self._channel = channel
+        self._clock = clock
+        self._guard = Guard(strict=self.options.strict)
+        self._book = CacheBook()
+        self._slot = PassSlot()
+        self._pending: deque[Pending] = deque()
+        self._dropped: Counter[str] = Counter()
+        self._numbers = itertools.count(1)
+        self._captures: list[UnitCapture] = []
+        self._remove: list[Callable[[], None]] = []
+        self._polling = threading.RLock()
+        self._forward_seconds = 0.0
+        self._next_health = self._next_slow = 0.0
+        self._peak_bytes = 0
+        self._deviations: tuple[Any, ...] = ()
+
+    def attach(self) -> None:
+        """Audit the model, introduce it and put the hooks on."""
+        self._introduce()
+        rules = row_rules(self.model, self.profile, salt=secrets.randbits(40))
+        for unit in units(self.model):
+            capture = UnitCapture(
+                unit,
+                self.profile,
+                rules,
+                self.options,
+                self._guard,
+                self._book,
+                self._numbers,
+                self._slot,
+                self._finish,
+            )
+            self._captures.append(capture)
+            self._remove += install(capture, self._guard)
+
+    def declare(
+        self, segments: Sequence[Sequence[int]] | None = None, request_ids: Sequence[str] | None = None
+    ) -> None:
+        """Say what the rows of this thread's next forward hold: lengths of packed requests, or each row's request."""
+        self._slot.segments = tuple(tuple(row) for row in segments) if segments is not None else None
+        self._slot.request_ids = tuple(request_ids or ())
+
+    def stream(self, chunks: Iterable[T]) -> Iterator[T]:
+        """Pass a stream through unchanged, counting its chunks and how it ended."""
+
+        def done(count: int, error: str) -> None:
+            self._offer(StreamFacts(self.model_id, self._clock(), count, int(bool(error)), error))
+
+        return counted(chunks, done)
+
+    def poll(self) -> None:
+        """Move what the device has finished to the channel. Never waits; called from the agent's thread."""
+        if not self._polling.acquire(blocking=False):
+            return
+        try:
+            self._collect()
+            self._tend()
+        finally:
+            self._polling.release()
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Wait until everything seen so far is in the channel; False when `timeout` seconds were not enough."""
+        deadline = time.monotonic() + timeout
+        while True:
+            with self._polling:
+                self._collect()
+                self._tend()
+            if not self._pending:
+                return True
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.001)
+
+    def close(self) -> None:
+        """Take every hook off and hand over the rest. Calling it again does nothing."""
+        removers, self._remove = self._remove, []
+        if not removers:
+            return
+        for remove in removers:
+            remove()
+        self.flush(1.0)
+        self._book.close()
+        self._report_health()
+        self._offer(Detached(self.model_id, self._clock()))
+
+    # --- on the model's thread
+
+    def _finish(self, capture: UnitCapture, state: Pass, output: Any) -> None:
+        if len(self._pending) >= _PENDING:
+            self._dropped["queue_full"] += 1
+            return
+        self._pending.append(
+            assemble(
+                capture,
+                state,
+                output,
+                self._book,
+                model_id=self.model_id,
+                time=self._clock(),
+                clear_ids=self.options.request_ids_in_clear,
+                peak=self._peak_bytes,
+            )
+        )
+
+    # --- on the agent's thread
+
+    def _collect(self) -> None:
+        while self._pending and self._arrived(self._pending[0]):
+            pending = self._pending.popleft()
+            try:
+                facts, attention = complete(pending)
+            except Exception as error:
+                self._guard.failed("positions", error)
+                facts, attention = pending.facts, []
+            self._forward_seconds += pending.stopwatch.host_seconds
+            self._offer(facts)
+            for layer in attention:
+                self._offer(layer)
+
+    def _arrived(self, pending: Pending) -> bool:
+        """A device that failed answers no question: its pass goes on with what the host knew."""
+        try:
+            return pending.ready
+        except RuntimeError:
+            return True
+
+    def _tend(self) -> None:
+        """What is done every second or five: re-audit after a change, memory, the probe's own health."""
+        now = self._clock()
+        if now >= self._next_slow:
+            self._next_slow = now + _SLOW_SECONDS
+            device = next((parameter.device for parameter in self.model.parameters()), None)
+            self._peak_bytes = peak_bytes(device)
+        if any(capture.changed for capture in self._captures):
+            for capture in self._captures:
+                capture.changed = False
+            self._introduce(again=True)
+        if now >= self._next_health:
+            self._next_health = now + _HEALTH_SECONDS
+            self._report_health()
+
+    def _introduce(self, *, again: bool = False) -> None:
+        try:
+            found = audit(self.model, self.profile)
+        except Exception as error:
+            self._guard.failed("rotary", error)
+            found = ()
+        if again and found == self._deviations:
+            return
+        self._deviations = found
+        self._offer(ModelAttached(self.model_id, self._clock(), self.name, self.version, self.profile, found))
+
+    def _report_health(self) -> None:
+        self._offer(
+            ProbeHealth(
+                self.model_id,
+                self._clock(),
+                dropped=tuple(sorted(self._dropped.items())),
+                errors=tuple(sorted(self._guard.errors.items())),
+                capture_seconds=sum(capture.spent_seconds for capture in self._captures),
+                forward_seconds=self._forward_seconds,
+            )
+        )
+
+    def _offer(self, observation: Observation) -> None:
+        self._channel.offer(observation)

@@ -1,0 +1,75 @@
+"""float64 references for rotary modules, on the module's device, ready before the first pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from locant.probe.frequencies import depends_on_length, frequencies
+from locant.probe.rope_config import RopeSet
+from locant.probe.rotary import Reference
+
+
+def reference_for(module: nn.Module, name: str, rope: RopeSet | None) -> Reference:
+    """The reference of one frequency tensor: from the configuration, else from the tensor itself as it is now."""
+    held = getattr(module, name).detach()
+    known = frequencies(rope) if rope is not None else None
+    if rope is None or known is None or known.inv_freq.numel() != held.numel():
+        return _fixed(held.double().flatten().clone(), _scale(module, name))
+    if rope.kind == "longrope":
+        return _switching(rope, held.device)
+    if rope.kind == "dynamic":
+        return _growing(module, name, rope, held.device)
+    return _fixed(to_device(known.inv_freq, held.device), known.factor)
+
+
+def hashes_every_pass(rope: RopeSet | None) -> bool:
+    """Whether the frequencies may legally change between passes, so that each pass must say which it used."""
+    return rope is None or depends_on_length(rope)
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """`tensor` on `device` without waiting for the device."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def _scale(module: nn.Module, name: str) -> float:
+    value: Any = getattr(module, name.removesuffix("inv_freq") + "attention_scaling", 1.0)
+    return float(value) if isinstance(value, (int, float)) else 1.0
+
+
+def _fixed(inv_freq: Tensor, factor: float) -> Reference:
+    return lambda length: (inv_freq, factor)
+
+
+def _switching(rope: RopeSet, device: torch.device) -> Reference:
+    original = int(rope.number("original_max_position_embeddings") or rope.length or 0)
+    short, long = frequencies(rope, original), frequencies(rope, original + 1)
+    assert short is not None
+    assert long is not None
+    near, far, factor = to_device(short.inv_freq, device), to_device(long.inv_freq, device), short.factor
+    return lambda length: (torch.where(length > original, far, near), factor)
+
+
+def _growing(module: nn.Module, name: str, rope: RopeSet, device: torch.device) -> Reference:
+    """Dynamic NTK keeps the longest length it has met: the module knows it, as an int or as a tensor."""
+    assert rope.rotary_size is not None
+    factor, trained, size = rope.number("factor") or 1.0, rope.length or 1, rope.rotary_size
+    theta = rope.theta or 1.0
+    exponent = to_device(torch.arange(0, size, 2, dtype=torch.float64) / size, device)
+    attribute = name.removesuffix("inv_freq") + "max_seq_len_cached"
+
+    def reference(length: Tensor) -> tuple[Tensor, float] | None:
+        reached = getattr(module, attribute, None)
+        if isinstance(reached, (int, float)):
+            reached = torch.full((), reached, device=device)
+        if not isinstance(reached, Tensor):
+            return None
+        stretch = factor * reached.double().clamp_min(trained) / trained - (factor - 1)
+        return (theta * stretch ** (size / (size - 2))) ** -exponent, 1.0
+
+    return reference
