@@ -24,9 +24,15 @@ def problems_of(error: ValidationError, root: type[BaseModel]) -> Iterator[str]:
 def dotted(location: Sequence[int | str]) -> str:
     """`("objectives", 2, "target")` as `objectives[2].target`."""
     text = ""
-    for step in (step if isinstance(step, int) or len(step) <= 80 else f"{step[:77]}..." for step in location):
+    for step in (step if isinstance(step, int) else _printable(step) for step in location):
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
     return text
+
+
+def _printable(key: str) -> str:
+    """A key as it stands, or quoted where it would move the reader's cursor; short."""
+    text = key if key and key.isprintable() else repr(key)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _without_key_marks(location: Location) -> Location:
