@@ -14,7 +14,7 @@ from locant_exporters.connections import Connection
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from locant_exporters.http import WebServer
+    from locant_exporters.web_server import WebServer
 
 _log = logging.getLogger(__name__)
 _LONGEST_BODY_BYTES = 65_536

@@ -1,6 +1,6 @@
 """The WSGI application of the agent: metrics, health, readiness, and nothing else.
 
-Every path but these is 404 (a probe that succeeds on any path proves nothing), every method but GET and HEAD is 405.
+Every path but these is 404 (a probe that succeeds on any path proves nothing), every other method is 405.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from locant_exporters.exposition import expose
 from locant_exporters.outcomes import Tally
 from locant_exporters.prometheus import SnapshotCollector
 from locant_exporters.web_config import WebConfig
+from locant_slo.errors import LocantError
 from locant_slo.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 _log = logging.getLogger(__name__)
-_METHODS = ("GET", "HEAD")
+_READ = ("GET", "HEAD")
+_CHANGE = ("POST", "PUT")
 _LONGEST_QUERY_FIELDS = 256
 _LANDING_PAGE = b"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Locant</title></head>
@@ -34,6 +36,8 @@ _LANDING_PAGE = b"""<!DOCTYPE html>
 
 Readiness = Callable[[], "bool | str"]
 """True when ready; False, or a sentence that says why not."""
+Reload = Callable[[], object]
+"""Reads the configuration again, or raises LocantError with a sentence and keeps the old one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +47,34 @@ class _Answer:
     headers: tuple[tuple[str, str], ...] = (("Content-Type", "text/plain; charset=utf-8"),)
 
 
+@dataclass(frozen=True, slots=True)
+class _Route:
+    handle: Callable[[WSGIEnvironment], _Answer]
+    methods: tuple[str, ...] = _READ
+
+
 def make_app(
-    snapshot: Callable[[], Snapshot], *, ready: Readiness, web_config: WebConfig, tally: Tally
+    snapshot: Callable[[], Snapshot],
+    *,
+    ready: Readiness,
+    web_config: WebConfig,
+    tally: Tally,
+    reload: Reload | None = None,
 ) -> WSGIApplication:
     """The application; `snapshot` is called once for each scrape of /metrics and for nothing else.
 
-    `tally` counts the scrapes.
+    `tally` counts the scrapes. /-/reload exists where `reload` does.
     """
     users = Users(web_config.basic_auth_users)
     fixed_headers = web_config.http_server_config.headers.items()
-    routes: dict[str, Callable[[WSGIEnvironment], _Answer]] = {
-        "/": lambda _: _Answer(HTTPStatus.OK, _LANDING_PAGE, (("Content-Type", "text/html; charset=utf-8"),)),
-        "/-/healthy": lambda _: _Answer(HTTPStatus.OK, b"Healthy.\n"),
-        "/-/ready": lambda _: _readiness(ready),
-        "/metrics": lambda environ: _metrics(environ, snapshot, tally),
+    routes = {
+        "/": _Route(lambda _: _Answer(HTTPStatus.OK, _LANDING_PAGE, (("Content-Type", "text/html; charset=utf-8"),))),
+        "/-/healthy": _Route(lambda _: _Answer(HTTPStatus.OK, b"Healthy.\n")),
+        "/-/ready": _Route(lambda _: _readiness(ready)),
+        "/metrics": _Route(lambda environ: _metrics(environ, snapshot, tally)),
     }
+    if reload is not None:
+        routes["/-/reload"] = _Route(lambda _: _reloading(reload), _CHANGE)
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         answer = _answer(environ, users, routes)
@@ -68,16 +85,17 @@ def make_app(
     return app
 
 
-def _answer(environ: WSGIEnvironment, users: Users, routes: dict[str, Callable[[WSGIEnvironment], _Answer]]) -> _Answer:
+def _answer(environ: WSGIEnvironment, users: Users, routes: dict[str, _Route]) -> _Answer:
     if not users.admits(environ.get("HTTP_AUTHORIZATION", "")):
         return _plain(HTTPStatus.UNAUTHORIZED, "Unauthorized", ("WWW-Authenticate", 'Basic realm="locant"'))
     route = routes.get(environ.get("PATH_INFO", ""))
     if route is None:
         return _plain(HTTPStatus.NOT_FOUND, f"Not found; there are {', '.join(routes)}")
-    if environ["REQUEST_METHOD"] not in _METHODS:
-        return _plain(HTTPStatus.METHOD_NOT_ALLOWED, "Method not allowed; use GET", ("Allow", ", ".join(_METHODS)))
+    if environ["REQUEST_METHOD"] not in route.methods:
+        allowed = ", ".join(route.methods)
+        return _plain(HTTPStatus.METHOD_NOT_ALLOWED, f"Method not allowed; use {allowed}", ("Allow", allowed))
     try:
-        return route(environ)
+        return route.handle(environ)
     except Exception:
         _log.exception("a request failed")
         return _plain(HTTPStatus.INTERNAL_SERVER_ERROR, "The request failed; the agent's log says why")
@@ -106,6 +124,14 @@ def _readiness(ready: Readiness) -> _Answer:
     if verdict is True:
         return _Answer(HTTPStatus.OK, b"Ready.\n")
     return _plain(HTTPStatus.SERVICE_UNAVAILABLE, verdict or "Not ready")
+
+
+def _reloading(reload: Reload) -> _Answer:
+    try:
+        reload()
+    except LocantError as error:
+        return _plain(HTTPStatus.INTERNAL_SERVER_ERROR, f"The old configuration stays: {error}")
+    return _Answer(HTTPStatus.OK, b"Reloaded.\n")
 
 
 def _plain(status: HTTPStatus, text: str, *headers: tuple[str, str]) -> _Answer:

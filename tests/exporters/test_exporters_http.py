@@ -110,6 +110,24 @@ def test_readiness_tells_the_truth_and_the_reason_while_health_holds(start):
     assert ask(server, "/-/ready")[0].status == 200
 
 
+def test_reloading_is_a_post_and_a_configuration_that_does_not_hold_is_the_answer(start):
+    calls = []
+    server = start(reload=lambda: calls.append(1))
+    assert ask(server, "/-/reload")[0].status == 405
+    assert not calls
+    response, body = ask(server, "/-/reload", method="POST")
+    assert (response.status, body, calls) == (200, b"Reloaded.\n", [1])
+
+    def refuse() -> None:
+        raise ConfigError("locant.yaml: web: is not a setting; remove it")
+
+    response, body = ask(start(reload=refuse), "/-/reload", method="POST")
+    assert (response.status, body) == (
+        500,
+        b"The old configuration stays: locant.yaml: web: is not a setting; remove it.\n",
+    )
+
+
 def test_only_a_scrape_of_metrics_takes_a_snapshot(start):
     taken = []
     server = start(snapshot=lambda: taken.append(1) or rich_snapshot())
@@ -252,6 +270,15 @@ class TestClientsThatMisbehave:
         send()
         assert ask(server)[0].status == 200
         settle(lambda: client_threads() == 0)
+
+    def test_a_machine_without_threads_to_spare_costs_that_connection_alone(self, start, monkeypatch, caplog):
+        server = start()
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", lambda _: (_ for _ in ()).throw(RuntimeError("no thread")))
+            with silent_client(server) as client:
+                assert client.recv(1) == b""
+        assert "no thread" in caplog.text
+        assert ask(server)[0].status == 200
 
     def test_clients_that_vanish_leave_no_thread_and_no_noise(self, start, capfd):
         server = start()
