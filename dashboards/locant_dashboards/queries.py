@@ -16,6 +16,7 @@ from locant_slo.spec import Spec
 
 RATE = "$__rate_interval"
 RANGE = "$__range"
+STEP = "$__interval"
 SLOW = "1h"
 """For series that move a few times an hour, such as canary cases: a rate interval would mostly see nothing."""
 

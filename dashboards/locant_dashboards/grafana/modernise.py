@@ -11,7 +11,7 @@ Json = dict[str, Any]
 SCHEMA_VERSION = 42
 _OLD_BOARD_KEYS = frozenset({"__inputs", "gnetId", "hideControls", "id", "rows", "sharedCrosshair", "style"})
 _OLD_PANEL_KEYS = frozenset({"cacheTimeout", "editable", "error", "height", "hideTimeOverride", "minSpan", "span"})
-_OLD_ROW_KEYS = frozenset({"datasource", "fieldConfig", "links", "targets", "transformations", "transparent"})
+_ROW_KEYS = frozenset({"collapsed", "gridPos", "id", "panels", "repeat", "title", "type"})
 _OLD_TARGET_KEYS = frozenset({"intervalFactor", "metric", "query", "step", "target"})
 _OLD_VARIABLE_KEYS = frozenset({"auto", "auto_count", "auto_min", "tagValuesQuery", "tagsQuery", "useTags"})
 _OLD_PICKER_KEYS = frozenset({"time_options"})
@@ -58,7 +58,7 @@ def _panels(panels: list[Json], taken: set[int]) -> Iterator[Json]:
         taken.add(identity)
         if panel.get("type") == "row":
             inside = list(_panels(panel.get("panels", []), taken))
-            yield {**_without(panel, _OLD_PANEL_KEYS | _OLD_ROW_KEYS), "id": identity, "panels": inside}
+            yield {**_without(panel, panel.keys() - _ROW_KEYS), "id": identity, "panels": inside}
         else:
             yield _panel(panel, identity)
 

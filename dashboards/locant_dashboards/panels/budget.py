@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from locant_dashboards.ask import now, over_time
 from locant_dashboards.grafana import BarGauge, Line, Step, TimeSeries
-from locant_dashboards.objectives import factors, tier_reaches
+from locant_dashboards.objectives import TierReach, factors, tier_reaches
 from locant_dashboards.queries import Queries
 from locant_slo import names, promql
 from locant_slo.spec import Spec
@@ -47,7 +47,12 @@ def burn(spec: Spec, q: Queries) -> Line:
         threshold_lines=True,
         targets=[over_time(f"max {promql.grouping((names.SLO,))} ({q.recorded(names.BURN_RATE)})", names.SLO)],
     )
-    reach = BarGauge(
+    tiers = tier_reaches(spec)
+    return Line((rate, _reach(tiers)) if tiers else (rate,), height=9)
+
+
+def _reach(tiers: list[TierReach]) -> BarGauge:
+    return BarGauge(
         title="How close each tier is to firing",
         description="The smaller burn rate of a tier's two windows over its threshold. At 100 % both windows are over "
         "it and the alert is due, once it holds and there are enough bad events.",
@@ -55,6 +60,5 @@ def burn(spec: Spec, q: Queries) -> Line:
         minimum=0,
         maximum=1,
         steps=(Step("green"), Step("orange", 0.5), Step("red", 1)),
-        targets=[now(tier.expr, names.SLO, called=tier.title) for tier in tier_reaches(spec)],
+        targets=[now(tier.expr, names.SLO, called=tier.title) for tier in tiers],
     )
-    return Line((rate, reach), height=9)

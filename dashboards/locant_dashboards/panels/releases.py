@@ -5,7 +5,7 @@ from __future__ import annotations
 from locant_dashboards.ask import over_time, rows
 from locant_dashboards.grafana import Line, Override, Step, Table, TimeSeries
 from locant_dashboards.grafana.table import columns, merged
-from locant_dashboards.queries import RANGE, RELEASE, SLOW, Queries
+from locant_dashboards.queries import RANGE, RELEASE, SLOW, STEP, Queries
 from locant_slo import promql
 from locant_slo.catalogue import labels as la
 from locant_slo.catalogue import metrics
@@ -26,7 +26,7 @@ def _releases(q: Queries) -> Table:
     """One row per release: when it was first seen, how correct it is, and how that differs from its model's mean."""
     by = promql.grouping(RELEASE)
     seen = q.one(metrics.MODEL_INFO)
-    first = f"1000 * min {by} (min_over_time(timestamp({seen})[{RANGE}:1m]))"
+    first = f"1000 * min {by} (min_over_time(timestamp({seen})[{RANGE}:{STEP}]))"
     correct = q.good_ratio("sequence_correctness", RELEASE, window=RANGE)
     everyone = q.good_ratio("sequence_correctness", (la.MODEL,), window=RANGE)
     delta = f"({correct}) - on ({la.MODEL.name}) group_left () ({everyone})"
