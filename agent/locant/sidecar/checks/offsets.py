@@ -121,8 +121,13 @@ def _swapped_padding(seen: Pass) -> Iterator[Hit]:
     if len(rows) < 2 or not seen.facts.masked or seen.facts.packed or not fresh or seen.profile.scheme == "mrope":
         return
     pads = [row.left_pads for _, row in rows]
-    assumed = [row.left_pads - row.last_offset + neutral(seen.profile) for _, row in rows]
-    if assumed != pads and sorted(assumed) == sorted(pads) and len(set(pads)) > 1:
+    assumed = [row.left_pads - row.last_offset for _, row in rows]
+    shifts = {a - p for a, p in zip(sorted(assumed), sorted(pads), strict=True)}
+    if len(shifts) != 1:
+        return
+    shift = shifts.pop()
+    assumed = [pad - shift for pad in assumed]
+    if assumed != pads:
         wrong = frozenset(i for (i, _), a, p in zip(rows, assumed, pads, strict=True) if a != p)
         yield _mixed(
             seen, wrong, f"are numbered for each other's padding: {assumed[:4]} where {pads[:4]} is", assumed, pads

@@ -78,7 +78,7 @@ def pads_unmasked(seen: Pass) -> Iterator[Hit]:
         for i, state in enumerate(seen.states)
         if state and _reused(seen.rows[i], state.open_pads, seen, i)
     }
-    found = {i: run for i, run in found.items() if seen.rows[i].pads_visible != 0}
+    found = {i: run for i, run in found.items() if seen.facts.masked or seen.rows[i].pads_visible != 0}
     if not found:
         return
     given = "covers none of it" if seen.facts.masked else "is missing"

@@ -8,12 +8,18 @@ from locant.sidecar.ledger.state import RowState
 
 
 def advance(
-    row: RowFacts, state: RowState | None, move: Move, facts: ForwardFacts, profile: ModelProfile, open_pads: int
+    row: RowFacts,
+    state: RowState | None,
+    move: Move,
+    facts: ForwardFacts,
+    profile: ModelProfile,
+    open_pads: int,
+    losses: int,
 ) -> RowState | None:
     """What to remember of the request; None when the call says nothing about positions or tokens."""
     if row.real < 0:
         return None
-    same_request = state if state is not None and not _fresh(row) else None
+    same_request = state  # None already where the row starts afresh
     tokens = None if row.cache_tokens == ABSENT else row.cache_tokens + facts.queries
     before = row.real_before if row.real_before != ABSENT else (same_request.real if same_request else 0)
     seen = row.real > 0 and row.last_position != ABSENT
@@ -33,13 +39,10 @@ def advance(
         masked_pads=tokens - before - row.real if facts.masked and tokens is not None else _kept(same_request),
         open_pads=open_pads,
         packed=row.resets > 0 or facts.packed or (same_request is not None and same_request.packed),
+        losses=losses,
         suspect_offset=suspect[0],
         suspect_limit=suspect[1],
     )
-
-
-def _fresh(row: RowFacts) -> bool:
-    return row.cache_tokens == 0 or (row.cache_tokens == ABSENT and row.real_before in (0, ABSENT))
 
 
 def _kept(state: RowState | None) -> int:

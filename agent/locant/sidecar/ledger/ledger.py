@@ -21,6 +21,7 @@ class Followed:
     rows: _Rows
     moves: tuple[Move, ...]
     parameters_hash: int | None = None
+    losses: int = 0
 
 
 class Ledger:
@@ -33,6 +34,7 @@ class Ledger:
         self._capacity = capacity
         self._caches: OrderedDict[tuple[int, int], CacheState] = OrderedDict()
         self._requests: OrderedDict[tuple[int, str], tuple[float, RowState]] = OrderedDict()
+        self._passes: dict[int, tuple[int, int]] = {}
         self._held = 0
 
     def __len__(self) -> int:
@@ -51,13 +53,16 @@ class Ledger:
             else match(row, i, before, len(facts.rows))
             for i, row in enumerate(facts.rows)
         )
-        moves = tuple(judge_move(row, state, facts, profile) for row, state in zip(facts.rows, rows, strict=True))
-        return Followed(rows, moves, known.parameters_hash if known is not None else None)
+        losses = self._count_losses(facts)
+        moves = tuple(
+            judge_move(row, state, facts, profile, losses) for row, state in zip(facts.rows, rows, strict=True)
+        )
+        return Followed(rows, moves, known.parameters_hash if known is not None else None, losses)
 
     def record(self, facts: ForwardFacts, followed: Followed, profile: ModelProfile, open_pads: Sequence[int]) -> None:
         """Remember each request as this call left it, then let go of what is too old or too much."""
         rows = tuple(
-            advance(row, state, move, facts, profile, pads)
+            advance(row, state, move, facts, profile, pads, followed.losses)
             for row, state, move, pads in zip(facts.rows, followed.rows, followed.moves, open_pads, strict=True)
         )
         if facts.cache_id and rows:
@@ -71,10 +76,18 @@ class Ledger:
 
     def forget(self, model_id: int) -> None:
         """Drop everything about a model."""
+        self._passes.pop(model_id, None)
         for key in [key for key in self._caches if key[0] == model_id]:
             self._held -= len(self._caches.pop(key).rows)
         for told in [told for told in self._requests if told[0] == model_id]:
             del self._requests[told]
+
+    def _count_losses(self, facts: ForwardFacts) -> int:
+        """Gaps in the model's pass numbers so far: passes that were dropped on the way."""
+        latest, losses = self._passes.get(facts.model_id, (facts.pass_number - 1, 0))
+        losses += facts.pass_number > latest + 1
+        self._passes[facts.model_id] = (max(latest, facts.pass_number), losses)
+        return losses
 
     def _put(self, facts: ForwardFacts, rows: _Rows) -> None:
         key = (facts.model_id, facts.cache_id)
@@ -107,8 +120,8 @@ class Ledger:
 
 
 def starts_afresh(row: RowFacts) -> bool:
-    """Nothing of this sequence is cached: a new request, or one that is computed again from its start."""
-    return row.cache_tokens == 0 or (row.cache_tokens == ABSENT and row.real_before in (0, ABSENT))
+    """Nothing real of this sequence is cached: a new request, in a new cache, a cleared one or a slot whose past is masked."""
+    return row.cache_tokens == 0 or row.real_before == 0 or (row.cache_tokens == ABSENT and row.real_before == ABSENT)
 
 
 def match(row: RowFacts, index: int, before: _Rows, count: int) -> RowState | None:

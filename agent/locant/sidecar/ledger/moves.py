@@ -18,6 +18,8 @@ class Move(Enum):
 
 
 MROPE = "mrope"
+SLOTS_COUNT = "relative_bias"
+"""Distances between slots of the cache, masked ones included: padding in between moves positions by right."""
 
 
 def token_offset(row: RowFacts) -> int | None:
@@ -39,16 +41,19 @@ def cache_change(row: RowFacts, state: RowState) -> int:
     return row.real_before - state.real if row.real_before != ABSENT else 0
 
 
-def judge_move(row: RowFacts, state: RowState | None, facts: ForwardFacts, profile: ModelProfile) -> Move:
+def judge_move(
+    row: RowFacts, state: RowState | None, facts: ForwardFacts, profile: ModelProfile, losses: int = 0
+) -> Move:
     """The offset rule for one row: position minus real tokens before it does not change while the request lives."""
     if state is None or state.offset is None or not comparable(row, state, facts):
         return Move.NEW
     if state.suspect_offset is not None and row.first_offset == state.suspect_offset:
-        grown = row.cache_tokens if row.cache_tokens != ABSENT else row.real_before
-        return Move.MOVED if grown > state.suspect_limit else Move.SAME
-    if row.first_offset == state.offset or _same_with_padding_counted(row, state, facts):
+        return Move.MOVED if _outgrew(row, state) else Move.SAME
+    if row.first_offset == state.offset or _same_with_padding_counted(row, state, facts, profile):
         return Move.SAME
     if profile.scheme == MROPE and not plain_text(row):
+        return Move.NEW
+    if state.losses != losses:
         return Move.NEW
     return _changed(row, state, profile)
 
@@ -71,11 +76,17 @@ def plain_text(row: RowFacts) -> bool:
     )
 
 
-def _same_with_padding_counted(row: RowFacts, state: RowState, facts: ForwardFacts) -> bool:
+def _same_with_padding_counted(row: RowFacts, state: RowState, facts: ForwardFacts, profile: ModelProfile) -> bool:
     """Without a mask in both calls a run of the pad id may be text: the count with it then decides."""
-    if facts.masked and state.masked:
+    if facts.masked and state.masked and profile.scheme != SLOTS_COUNT:
         return False
     return state.token_offset is not None and token_offset(row) == state.token_offset
+
+
+def _outgrew(row: RowFacts, state: RowState) -> bool:
+    """The cache holds more than when it first seemed to evict: it was rolled back, and the positions were not."""
+    held = row.cache_tokens if row.cache_tokens != ABSENT else row.real_before
+    return state.suspect_offset is not None and held > state.suspect_limit
 
 
 def _changed(row: RowFacts, state: RowState, profile: ModelProfile) -> Move:
@@ -86,7 +97,7 @@ def _changed(row: RowFacts, state: RowState, profile: ModelProfile) -> Move:
     if change > 0:  # calls that were not seen lie between
         return Move.NEW
     if row.first_position == state.last_position + 1:
-        return Move.RAN_ON
+        return Move.MOVED if _outgrew(row, state) else Move.RAN_ON
     rolled_back = state.passes > 1 and -change < state.queries
     if profile.scheme == MROPE:
         return Move.MOVED if rolled_back else Move.NEW

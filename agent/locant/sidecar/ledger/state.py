@@ -13,7 +13,8 @@ class RowState:
     next call against). `token_offset` is the same with padding counted, for callers that give no mask. `tokens` and
     `real` are what the cache should hold before the next call. A request whose cache shrank while its positions ran
     on is either evicting (legal) or rolled back without its positions: `suspect_offset` is the offset since then, and
-    `suspect_limit` the size that an evicting cache would never pass again.
+    `suspect_limit` the size that an evicting cache would never pass again. `losses` counts the gaps in the model's
+    passes until then: behind a gap anything may have happened to the cache.
     """
 
     offset: int | None
@@ -28,6 +29,7 @@ class RowState:
     masked_pads: int = 0
     open_pads: int = 0
     packed: bool = False
+    losses: int = 0
     suspect_offset: int | None = None
     suspect_limit: int = 0
 
