@@ -17,7 +17,7 @@ def executive(spec: Spec) -> Dashboard:
         Section("Are the answers right?", (answers.answers(spec, q), answers.correctness(spec, q))),
         Section("Is a release worse than the one before?", (answers.regression(spec, q),)),
         Section("What do long sequences cost?", (cost.cost(q), cost.latency_by_length(spec, q))),
-        Section("How much error budget is left?", (budget.budgets(q),)),
+        Section("How much error budget is left?", (budget.budgets(spec, q),)),
     )
     text = "Whether the model still answers right where position matters, and what sequence length costs."
     price = (variables.hourly_price(),)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from locant_dashboards.grafana import Step
 from locant_dashboards.queries import CHOSEN
 from locant_slo import burn, names, promql
-from locant_slo.catalogue import labels as la
 from locant_slo.durations import format_duration
 from locant_slo.indicators import BY_ID
 from locant_slo.spec import Objective, Spec, Tier
@@ -67,16 +66,11 @@ def _tiers(spec: Spec) -> Iterator[tuple[Objective, Tier]]:
 
 
 def _reach(spec: Spec, slos: list[str], long: int, short: int, factor: float) -> str:
-    """The smaller of both windows' burn rates over the tier's factor: an alert needs both.
-
-    `min` over the two takes a label that tells them apart, else their union would drop the second.
-    """
+    """The smaller of both windows' burn rates over the tier's factor; absent unless both are there, as the alert is."""
     which = {names.SERVICE: spec.service, names.SLO: "~" + "|".join(slos)}
-    budget = f"(1 - {promql.selector(names.OBJECTIVE, which)})"
-    identity = promql.grouping((names.SLO, la.MODEL, la.MODEL_VERSION))
-    on = f"on ({names.SLO}) group_left ()"
-    selected = {**which, **CHOSEN}
-    ends = (promql.selector(names.ERROR_RATIO.format(window=format_duration(w)), selected) for w in (long, short))
-    long_ratio, short_ratio = ends
-    both = f'{long_ratio} or label_replace({short_ratio}, "end", "short", "", "")'
-    return f"max {promql.grouping((names.SLO,))} (min {identity} ({both}) / {on} {budget}) / {factor:g}"
+    budget = f"{promql.matching((names.SLO,))} group_left () (1 - {promql.selector(names.OBJECTIVE, which)})"
+    chosen = {**which, **CHOSEN}
+    one = promql.selector(names.ERROR_RATIO.format(window=format_duration(long)), chosen)
+    other = promql.selector(names.ERROR_RATIO.format(window=format_duration(short)), chosen)
+    smaller = f"(({one} <= {other}) or ({other} < {one}))"
+    return f"max {promql.grouping((names.SLO,))} ({smaller} / {budget}) / {factor:g}"

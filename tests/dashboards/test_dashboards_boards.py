@@ -188,3 +188,17 @@ def test_a_spec_without_alerts_still_gives_boards():
         "How close each tier is to firing"
     }
     assert all(panel["targets"] for panel in panels(content["oncall.json"]))
+
+
+@board
+def test_links_lead_to_boards_that_exist(boards, name):
+    uids = {content["uid"] for content in boards.values()}
+    assert set(re.findall(r"/d/([\w-]+)", json.dumps(boards[name]))) <= uids
+    assert set(re.findall(r"/d/([\w-]+)", json.dumps(boards["executive.json"]))) == {boards["oncall.json"]["uid"]}
+
+
+def test_matrices_sort_their_labels_as_numbers_before_the_pivot(boards):
+    for panel in panels(boards["debug.json"]):
+        steps = [step["id"] for step in panel.get("transformations", [])]
+        if "groupingToMatrix" in steps:
+            assert steps == ["convertFieldType", "sortBy", "sortBy", "groupingToMatrix"]

@@ -11,23 +11,21 @@ from locant_dashboards.grafana.panel import ModernPanel, reduce_options
 
 @attr.s(auto_attribs=True, kw_only=True)
 class Stat(ModernPanel):
-    """Big numbers. `graph` draws the series behind the number and needs a range query."""
+    """Big numbers."""
 
     plugin: ClassVar[str] = "stat"
-    graph: bool = False
-    text_mode: str = "auto"
 
     def options(self) -> dict[str, Any]:
         """Stat options."""
         return {
             "colorMode": "value",
-            "graphMode": "area" if self.graph else "none",
+            "graphMode": "none",
             "justifyMode": "auto",
             "orientation": "auto",
             "percentChangeColorMode": "standard",
             "reduceOptions": reduce_options(),
             "showPercentChange": False,
-            "textMode": self.text_mode,
+            "textMode": "auto",
             "wideLayout": True,
         }
 

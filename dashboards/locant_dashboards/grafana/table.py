@@ -10,7 +10,6 @@ import attr
 from locant_dashboards.grafana.panel import ModernPanel
 
 _VALUE = "Value"
-_MATRIX_CORNER = "{row}\\{column}"
 
 
 @attr.s(auto_attribs=True, kw_only=True)
@@ -56,13 +55,20 @@ def merged() -> dict[str, Any]:
 def matrix(*, row: str, column: str, **panel: Any) -> Table:
     """A heat map of two labels at one instant: a row per value of `row`, a column per value of `column`.
 
-    The panel's one query is instant, in the format `table`, and carries these two labels and nothing else. `panel`
-    are Table's arguments.
+    The panel's one query is instant, in the format `table`, and carries these two labels, both numbers. Grafana keeps
+    the order in which it meets them, so they are sorted as numbers first: layer 10 stands after layer 9. `panel` are
+    Table's arguments.
     """
-    grouping = {"rowField": row, "columnField": column, "valueField": _VALUE, "emptyValue": "null"}
-    order = {"fields": {}, "sort": [{"field": _MATRIX_CORNER.format(row=row, column=column)}]}
-    return Table(
-        cell="color-background",
-        transformations=[{"id": "groupingToMatrix", "options": grouping}, {"id": "sortBy", "options": order}],
-        **panel,
-    )
+    numbers = [{"targetField": name, "destinationType": "number"} for name in (row, column)]
+    pivot = {"rowField": row, "columnField": column, "valueField": _VALUE, "emptyValue": "null"}
+    steps = [
+        {"id": "convertFieldType", "options": {"fields": {}, "conversions": numbers}},
+        _sorted_by(row),
+        _sorted_by(column),
+        {"id": "groupingToMatrix", "options": pivot},
+    ]
+    return Table(cell="color-background", transformations=steps, **panel)
+
+
+def _sorted_by(field: str) -> dict[str, Any]:
+    return {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": field}]}}

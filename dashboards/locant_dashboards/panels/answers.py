@@ -14,6 +14,7 @@ _STRONG_EVIDENCE_NATS = 4.6
 
 
 def answers(spec: Spec, q: Queries) -> Line:
+    """Correctness inside and beyond the trained length, and findings, over the time range."""
     right = Gauge(
         title="Sequence correctness",
         description="Canary cases within the trained length that were answered right, over the time range.",
@@ -47,6 +48,7 @@ def answers(spec: Spec, q: Queries) -> Line:
 
 
 def correctness(spec: Spec, q: Queries) -> Line:
+    """Correctness over time, by release."""
     wanted = target(spec, "sequence_correctness")
     panel = TimeSeries(
         title="Sequence correctness by release",
@@ -61,6 +63,7 @@ def correctness(spec: Spec, q: Queries) -> Line:
 
 
 def regression(spec: Spec, q: Queries) -> Line:
+    """Each release against its predecessor on the same cases."""
     paired = TimeSeries(
         title="Cases that a release keeps right",
         description="Canary cases that the predecessor answered and this release answers no worse, in the last hour.",

@@ -11,6 +11,7 @@ from locant_slo.catalogue import metrics
 
 
 def maps(q: Queries) -> Line:
+    """The attention map in focus: now, and over time."""
     heads = {label: f"~${label.name}" for label in (la.LAYER, la.HEAD)}
     heat = q.one(metrics.HEAD_HEAT, heads)
     both = promql.grouping((la.QUERY_BIN, la.KEY_BIN))
@@ -40,6 +41,7 @@ def maps(q: Queries) -> Line:
 
 
 def heads(q: Queries) -> Line:
+    """Padding attention and entropy of every head."""
     padding = _by_head(
         q.gauge("max", metrics.HEAD_PADDING_MASS, (la.LAYER, la.HEAD)),
         "Padding attention per head",
@@ -70,6 +72,7 @@ def _by_head(expr: str, title: str, description: str, unit: str) -> Table:
 
 
 def layers(q: Queries) -> Line:
+    """Entropy, masses, distance and changed heads."""
     by = (la.LAYER,)
     entropy = TimeSeries(
         title="Entropy by layer",

@@ -5,22 +5,24 @@ from __future__ import annotations
 from locant_dashboards.ask import now, over_time
 from locant_dashboards.grafana import BarGauge, Line, Step, TimeSeries
 from locant_dashboards.objectives import TierReach, factors, tier_reaches
-from locant_dashboards.queries import Queries
+from locant_dashboards.queries import RELEASE, Queries
 from locant_slo import names, promql
 from locant_slo.spec import Spec
 
 
-def budgets(q: Queries) -> Line:
+def budgets(spec: Spec, q: Queries) -> Line:
+    """What is left of each error budget, now and over time."""
     expr = f"min {promql.grouping((names.SLO,))} ({q.recorded(names.BUDGET_REMAINING)})"
     steps = (Step("red"), Step("orange", 0.1), Step("green", 0.3))
     left = BarGauge(
         title="Budget left",
         description="Share of each objective's error budget that is left in its window; below 0 it is overspent. "
-        "The worst release counts.",
+        "The worst model counts.",
         unit="percentunit",
         minimum=0,
         maximum=1,
         steps=steps,
+        data_links=(_to_oncall(spec),),
         targets=[now(expr, names.SLO)],
     )
     trend = TimeSeries(
@@ -35,7 +37,14 @@ def budgets(q: Queries) -> Line:
     return Line((left, trend), height=9)
 
 
+def _to_oncall(spec: Spec) -> dict[str, object]:
+    chosen = "&".join(f"${{{label.name}:queryparam}}" for label in RELEASE)
+    url = f"/d/{names.dashboard_uid('oncall', spec.service)}?${{__url_time_range}}&{chosen}"
+    return {"title": "What burns? (on-call board)", "url": url, "targetBlank": False}
+
+
 def burn(spec: Spec, q: Queries) -> Line:
+    """How fast each budget burns, and how close that is to each tier."""
     lines = factors(spec)
     rate = TimeSeries(
         title="Burn rate by SLO",

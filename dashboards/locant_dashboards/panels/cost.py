@@ -13,6 +13,7 @@ from locant_slo.spec import Spec
 
 
 def cost(q: Queries) -> Line:
+    """Model time and money by sequence length."""
     seconds = TimeSeries(
         title="Compute per 1,000 tokens by sequence length",
         description=f"Seconds of model time per 1,000 tokens. {costs.FORMULA}",
@@ -40,6 +41,7 @@ def cost(q: Queries) -> Line:
 
 
 def latency_by_length(spec: Spec, q: Queries) -> Line:
+    """Latency by sequence length, and tokens on time by release."""
     by = (la.LENGTH_BUCKET,)
     latency = TimeSeries(
         title="Latency per token by sequence length (p95)",

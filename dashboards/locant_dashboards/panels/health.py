@@ -13,6 +13,7 @@ from locant_slo.spec import Spec
 
 
 def sight(spec: Spec, q: Queries) -> Line:
+    """What the probe can see, and when Locant last heard anything."""
     coverage = BarGauge(
         title="Coverage by signal",
         description="Share of forward passes in which the probe could see a signal; the worst release counts. What is "
@@ -44,6 +45,7 @@ def sight(spec: Spec, q: Queries) -> Line:
 
 
 def losses(spec: Spec, q: Queries) -> Line:
+    """Queue, drops and errors."""
     queue = TimeSeries(
         title="Queue depth",
         description="Observations waiting to be judged.",
@@ -71,6 +73,7 @@ def losses(spec: Spec, q: Queries) -> Line:
 
 
 def agent(spec: Spec, q: Queries) -> Line:
+    """What probe, store and exporters do."""
     duration = TimeSeries(
         title="Time the probe takes (p99)",
         description="Time per stage; capture is what the model waits for.",

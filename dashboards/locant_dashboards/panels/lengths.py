@@ -11,6 +11,7 @@ from locant_slo.catalogue import metrics
 
 
 def lengths(q: Queries) -> Line:
+    """Distributions of sequence length and of context utilization."""
     lengths = Heatmap(
         title="Sequence lengths",
         description="New sequences by real tokens, two buckets an octave.",
@@ -27,6 +28,7 @@ def lengths(q: Queries) -> Line:
 
 
 def quantiles(q: Queries) -> Line:
+    """Lengths against the pinned reference."""
     reference = f"sum {promql.grouping(('le',))} ({q.one(metrics.REFERENCE_LENGTH, suffix='_bucket')})"
     lengths = TimeSeries(
         title="Sequence length against the reference",
@@ -61,6 +63,7 @@ def quantiles(q: Queries) -> Line:
 
 
 def memory(q: Queries) -> Line:
+    """Memory per sequence, on the device, and loss by position."""
     by = (la.LENGTH_BUCKET,)
     memory = TimeSeries(
         title="Memory per sequence (p95)",

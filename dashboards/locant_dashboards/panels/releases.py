@@ -12,6 +12,7 @@ from locant_slo.catalogue import metrics
 
 
 def deploys(q: Queries) -> Line:
+    """Correctness by release, and the releases with their delta."""
     trend = TimeSeries(
         title="Correctness by release",
         description="Canary cases answered right, of all in the last hour. A step at a blue mark is a bad release.",

@@ -12,6 +12,7 @@ from locant_slo.spec import Spec
 
 
 def latency(spec: Spec, q: Queries) -> Line:
+    """Time per token, streaming chunks and failed passes."""
     by = (la.PHASE, *RELEASE)
     latency = TimeSeries(
         title="Latency per token (p95)",
@@ -39,6 +40,7 @@ def latency(spec: Spec, q: Queries) -> Line:
 
 
 def positions(spec: Spec, q: Queries) -> Line:
+    """Position integrity, length drift and findings by failure mode."""
     integrity = TimeSeries(
         title="Position integrity",
         description="Sequences without a positional finding, of all that were checked.",
@@ -68,6 +70,7 @@ def positions(spec: Spec, q: Queries) -> Line:
 
 
 def padding(spec: Spec, q: Queries) -> Line:
+    """Attention on padding, by pass and by layer, and the share of padding."""
     passes = TimeSeries(
         title="Passes that attend to padding",
         description="Sampled passes in which real tokens put 1 % or more of their attention on padding, of all.",
