@@ -1,1 +1,4 @@
-"""Questions with known answers that only a model with intact positions gets right."""
+"""The canary: questions that only intact positions answer right, asked of a living model.
+
+Only `calling`, `identities`, `answering` and `runner` load torch.
+"""
