@@ -15,6 +15,7 @@ from locant.sidecar.config import AgentConfig
 from locant.sidecar.judge import Judge
 from locant.sidecar.references import load_references
 from locant.sidecar.service import Agent
+from locant.sidecar.usage import own_usage
 from locant.wire.receiver import Receiver
 from locant_exporters.http import Server, serve
 from locant_exporters.otlp import OtlpPusher
@@ -24,6 +25,26 @@ from locant_slo.errors import ConfigError
 _log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.05
 _EXPORT_DEADLINE_SECONDS = 5.0
+_STALLED_SECONDS = 10.0
+_TEND_SECONDS = 1.0
+_FIXED = (
+    "web_listen_address",
+    "web_config_file",
+    "socket_path",
+    "socket_mode",
+    "socket_allowed_uids",
+    "otlp_endpoint",
+    "otlp_interval_seconds",
+)
+"""Settings of what is opened once; a reload that changes them says so."""
+_REASONS = {
+    "truncated": "decode_error",
+    "magic": "decode_error",
+    "payload": "decode_error",
+    "oversize": "oversize",
+    "unknown_model": "invalid",
+}
+"""The receiver's reasons in the catalogue's words; every other one is a peer or a frame that was refused."""
 
 Reload = Callable[[], AgentConfig]
 """Reads the configuration again; raises ConfigError when it does not hold."""
@@ -35,22 +56,30 @@ class Daemon:
     def __init__(self, config: AgentConfig, reload: Reload) -> None:
         self._config = config
         self._reload = reload
-        self._agent = Agent(config, Judge(), references=load_references(config.reference_path))
-        self._lock = threading.Lock()
+        self._agent = Agent(config, Judge(), references=load_references(config.reference_path), usage=own_usage)
         self._receiver = Receiver(
             str(config.socket_path),
             mode=config.socket_mode,
             allowed_uids=frozenset(config.socket_allowed_uids) or None,
-            clock=time.time,
+            clock=time.monotonic,
         )
         self._stopping = threading.Event()
         self._reloading = threading.Event()
-        self._ready = threading.Event()
+        self._applying = threading.Lock()
+        self._ticked: float | None = None
+        self._next_tend = 0.0
 
-    @property
-    def ready(self) -> bool:
-        """Whether the socket is open and the loop runs."""
-        return self._ready.is_set() and not self._stopping.is_set()
+    def readiness(self) -> bool | str:
+        """True while observations are taken; else why not."""
+        if self._stopping.is_set():
+            return "The agent is stopping"
+        if self._ticked is None:
+            return "The agent is starting"
+        if time.monotonic() - self._ticked > _STALLED_SECONDS:
+            return f"No observation was read for {time.monotonic() - self._ticked:.0f} seconds"
+        if not self._receiver.listening:
+            return f"The socket {self._config.socket_path} is gone; no probe can find the agent"
+        return True
 
     def run(self, announce: Callable[[str], None] = lambda _: None) -> None:
         """Open everything, serve until stopped, flush and close. `announce` gets the address of the metrics page."""
@@ -61,13 +90,13 @@ class Daemon:
             server.close()
             raise
         pusher = self._open_otlp()
+        self._ticked = time.monotonic()
         announce(f"http://{self._config.web_listen_address.rpartition(':')[0] or 'localhost'}:{server.port}/metrics")
-        self._ready.set()
         try:
             while not self._stopping.is_set():
-                self._tick()
+                self._tick(server, pusher)
         finally:
-            self._ready.clear()
+            self._stopping.set()
             self._receiver.close()
             if pusher is not None:
                 pusher.close(_EXPORT_DEADLINE_SECONDS)
@@ -81,47 +110,68 @@ class Daemon:
         """Read the configuration again at the next tick."""
         self._reloading.set()
 
-    def _tick(self) -> None:
-        began = time.monotonic()
+    def reload(self) -> None:
+        """Read the configuration again now. Raises ConfigError, and the old one stays, when it does not hold."""
+        with self._applying:
+            config = self._reload()
+            self._agent.reconfigure(config, load_references(config.reference_path))
+            changed = [name for name in _FIXED if getattr(config, name) != getattr(self._config, name)]
+        _log.info("configuration read again")
+        if changed:
+            _log.warning("%s: changed, but takes effect at the next start only", ", ".join(changed))
+
+    def _tick(self, server: Server, pusher: OtlpPusher | None) -> None:
+        began = self._ticked = time.monotonic()
         self._receiver.poll(_TICK_SECONDS, self._agent.ingest)
-        self._agent.note_channel(0, dict(self._losses()))
+        if began >= self._next_tend:
+            self._next_tend = began + _TEND_SECONDS
+            self._tend(server, pusher)
         if self._reloading.is_set():
             self._reloading.clear()
-            self._apply_reload()
+            self._obey_reload()
         # One wake-up per observation would cost ten times the work itself: let a tick's worth gather.
         self._stopping.wait(max(0.0, _TICK_SECONDS - (time.monotonic() - began)))
 
+    def _tend(self, server: Server, pusher: OtlpPusher | None) -> None:
+        """Once a second: what was lost on the way here, and how the exporters fare."""
+        self._agent.note_channel(0, self._losses())
+        outcomes = {"prometheus": server.outcomes} | ({"otlp": pusher.outcomes} if pusher is not None else {})
+        for exporter, outcome in outcomes.items():
+            self._agent.note_exports(exporter, outcome.ok, outcome.error)
+
     def _losses(self) -> Counter[str]:
-        losses = Counter({"invalid": self._receiver.refused.total()})
-        losses["queue_full"] += self._receiver.lost
+        losses = Counter({"lost": self._receiver.gaps})
+        for reason, count in self._receiver.refused.items():
+            losses[_REASONS.get(reason, "refused")] += count
+        for reason, count in self._receiver.lost.items():
+            losses[reason] += count
         return losses
 
-    def _apply_reload(self) -> None:
+    def _obey_reload(self) -> None:
         try:
-            config = self._reload()
-            self._agent.reconfigure(config, load_references(config.reference_path))
+            self.reload()
         except ConfigError as error:
             _log.error("the new configuration does not hold, the old one stays: %s", error)
-            return
-        _log.info("configuration read again")
 
     def _open_web(self) -> Server:
         path = self._config.web_config_file
         return serve(
             self._agent.snapshot,
             address=self._config.web_listen_address,
-            ready=lambda: self.ready,
+            ready=self.readiness,
+            reload=self.reload,
             web_config=load_web_config(Path(path)) if path else None,
         )
 
     def _open_otlp(self) -> OtlpPusher | None:
         if self._config.otlp_endpoint is None:
             return None
-        return OtlpPusher(
+        pusher = OtlpPusher(
             self._agent.snapshot,
             endpoint=self._config.otlp_endpoint,
             interval_seconds=self._config.otlp_interval_seconds,
         )
+        return pusher.start()
 
 
 def obey_signals(daemon: Daemon) -> None:

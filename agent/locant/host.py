@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import threading
 import time
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 Deliver = Callable[[Sequence[Observation]], object]
 _DRAIN_INTERVAL_SECONDS = 0.05
 """Draining in batches costs a tenth of waking up for each observation."""
+_LONGEST_FORK_WAIT_SECONDS = 0.5
+_LOG_INTERVAL_SECONDS = 60.0
+_LOG = logging.getLogger(__name__)
 
 
 class ProbeHost:
@@ -47,6 +51,7 @@ class ProbeHost:
     def _renew(self) -> None:
         """A lock and a thread of this process's own."""
         self._pumping = threading.Lock()
+        self._forking = False
         self._thread: threading.Thread | None = None
 
     def attach(self, model: nn.Module, *, name: str | None, version: str | None, options: ProbeOptions) -> Probe:
@@ -107,8 +112,23 @@ class ProbeHost:
             self._thread.start()
 
     def _run(self) -> None:
+        complained = -_LOG_INTERVAL_SECONDS
         while not self._stop.wait(_DRAIN_INTERVAL_SECONDS):
-            self.pump()
+            try:
+                self.pump()
+            except Exception:  # this thread must outlive whatever goes wrong once
+                if time.monotonic() - complained >= _LOG_INTERVAL_SECONDS:
+                    complained = time.monotonic()
+                    _LOG.warning("handing on what the probes saw failed; going on", exc_info=True)
+
+    def _quiesce(self) -> None:
+        """Before a fork: let the thread finish its round, so that no lock is copied in the held state."""
+        self._forking = self._pumping.acquire(timeout=_LONGEST_FORK_WAIT_SECONDS)
+
+    def _resume(self) -> None:
+        """After a fork, in the parent."""
+        if self._forking:
+            self._pumping.release()
 
     def _restart_in_child(self) -> None:
         """A fork copies the probes and not the thread: give the child a thread of its own."""
@@ -122,9 +142,16 @@ class ProbeHost:
 def _survive_fork(host: ProbeHost) -> None:
     reference = weakref.ref(host)
 
-    def restart() -> None:
-        living = reference()
-        if living is not None:
-            living._restart_in_child()
+    def call(method: Callable[[ProbeHost], None]) -> Callable[[], None]:
+        def hook() -> None:
+            living = reference()
+            if living is not None:
+                method(living)
 
-    os.register_at_fork(after_in_child=restart)
+        return hook
+
+    os.register_at_fork(
+        before=call(ProbeHost._quiesce),
+        after_in_parent=call(ProbeHost._resume),
+        after_in_child=call(ProbeHost._restart_in_child),
+    )

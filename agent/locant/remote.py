@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import atexit
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from locant.host import ProbeHost
-from locant.observation import Observation, ProbeHealth
 from locant.wire.sender import Sender
 from locant_slo.errors import LocantError
 from locant_slo.findings import Finding
@@ -19,26 +18,14 @@ class RemoteAgent:
 
     def __init__(self, path: str, *, capacity: int = 4096, clock: Callable[[], float] = time.time) -> None:
         self._path = path
-        self._sender = Sender(path, wall_clock=clock)
-        self.host = ProbeHost(self._send, capacity=capacity, clock=clock, idle=self._sender.heartbeat)
+        self._sender = Sender(path, wall_clock=clock, losses=lambda: self.host.channel.dropped)
+        self.host = ProbeHost(self._sender.send, capacity=capacity, clock=clock, idle=self._sender.heartbeat)
         atexit.register(self.close)
 
     @property
     def connected(self) -> bool:
         """Whether the agent was there the last time we looked."""
         return self._sender.connected
-
-    def _send(self, batch: Sequence[Observation]) -> None:
-        self._sender.send([self._with_drops(one) for one in batch])
-
-    def _with_drops(self, observation: Observation) -> Observation:
-        """What the channel and the socket dropped travels with the probe's own health."""
-        if not isinstance(observation, ProbeHealth):
-            return observation
-        from dataclasses import replace
-
-        drops = {**self.host.channel.dropped, **self._sender.dropped}
-        return replace(observation, dropped=(*observation.dropped, *drops.items()))
 
     def snapshot(self) -> Snapshot:
         """Not here: raises LocantError that says where."""

@@ -108,7 +108,7 @@ def test_a_killed_agent_comes_back_and_learns_what_was_lost(start, tmp_path):
     send(sender, 3)
     eventually(lambda: (passes_counted(again) or 0) >= 1)
     sender.heartbeat()
-    eventually(lambda: again.value(metrics.OBSERVATIONS_DROPPED, reason="queue_full") == sender.dropped["disconnected"])
+    eventually(lambda: again.value(metrics.OBSERVATIONS_DROPPED, reason="disconnected") == sender.dropped["disconnected"])
     sender.close()
 
 

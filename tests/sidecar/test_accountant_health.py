@@ -77,8 +77,12 @@ def test_before_the_first_pass_coverage_is_unknown() -> None:
     assert not values(counted(), metrics.WATCH_COVERAGE)
 
 
-def test_the_last_observation_is_the_newest_one_and_ignores_broken_times() -> None:
-    times = (START + 5, START + 3, float("nan"))
-    snapshot = counted(*(forward(row(5), time=time) for time in times))
-    assert value(snapshot, metrics.LAST_OBSERVATION, *OWN) == START + 5
+def test_the_last_observation_is_the_newest_one() -> None:
+    snapshot = counted(*(forward(row(5), time=START - earlier) for earlier in (5, 3, 4)))
+    assert value(snapshot, metrics.LAST_OBSERVATION, *OWN) == START
     assert value(snapshot, metrics.OBSERVATIONS, *OWN) == 4
+
+
+def test_a_last_observation_is_never_in_the_future_and_broken_times_are_now() -> None:
+    for claimed in (START + 1e6, float("nan"), float("inf")):
+        assert value(counted(forward(row(5), time=claimed)), metrics.LAST_OBSERVATION, *OWN) == START

@@ -70,10 +70,14 @@ class ScriptedJudge:
 
     script: Callable[[Observation], StubVerdict | None] = lambda observation: None
     seen: list[Observation] = field(default_factory=list)
+    forgotten: list[int] = field(default_factory=list)
 
     def judge(self, observation: Observation) -> StubVerdict:
         self.seen.append(observation)
         return self.script(observation) or StubVerdict()
+
+    def forget(self, model_id: int) -> None:
+        self.forgotten.append(model_id)
 
 
 def attached(model_id: int = 1, *, version: str = VERSION, profile: ModelProfile = PROFILE) -> ModelAttached:

@@ -41,6 +41,8 @@ class AgentConfig(BaseModel):
 
     A sequence's memory budget is `memory_factor * cache bytes per token * tokens + memory_constant_bytes`, padding
     included (that waste has an indicator of its own); raise the constant for static caches, which reserve all at once.
+    A model that says nothing for `silent_model_seconds` is forgotten with all its series: keep that well above the
+    silent-probe alert's time, or there is nothing left to alert on.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -62,6 +64,7 @@ class AgentConfig(BaseModel):
     finding_capacity: Annotated[int, Field(ge=1)] = 256
     debug_metrics: bool = False
     detach_grace_seconds: Annotated[float, BeforeValidator(_seconds), Field(ge=0, allow_inf_nan=False)] = 120.0
+    silent_model_seconds: Seconds = 21_600.0
     reference_path: Path | None = None
 
     web_listen_address: str = "127.0.0.1:9466"

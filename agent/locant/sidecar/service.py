@@ -13,10 +13,12 @@ from typing import Protocol
 
 from locant.observation import Detached, ModelAttached, Observation
 from locant.sidecar.accountant import Books, Deltas, KnownCheck, Verdict, drops
+from locant.sidecar.attendance import Attendance
 from locant.sidecar.checks import KNOWN_CHECKS
 from locant.sidecar.config import AgentConfig
 from locant.sidecar.references import References
 from locant.sidecar.store import FindingLog, Store
+from locant.sidecar.usage import Usage
 from locant_slo.catalogue import metrics
 from locant_slo.catalogue.labels import EXPORTER, OUTCOME, STAGE
 from locant_slo.errors import ConfigError
@@ -26,6 +28,8 @@ from locant_slo.snapshot import Snapshot
 _LOG = logging.getLogger("locant.agent")
 _LOG_INTERVAL_SECONDS = 60.0
 _OK, _ERROR = OUTCOME.values
+_AHEAD_SECONDS = 60.0
+"""How far a probe's clock may run ahead: its time drives what is forgotten, and that of other models with it."""
 _, _DRAIN, _JUDGE, _SNAPSHOT = STAGE.values
 
 
@@ -35,12 +39,16 @@ class Judging(Protocol):
     def judge(self, observation: Observation) -> Verdict:
         """What is wrong with it."""
 
+    def forget(self, model_id: int) -> None:
+        """Drop everything about a model."""
+
 
 class Agent:
     """Judge, books and store behind one lock, which is held for one observation or one snapshot at a time.
 
     An observation that cannot be processed is dropped, counted and logged at most once a minute; it never stops the
-    agent. `clock` gives Unix seconds and drives windows and grace times; `timer` measures the agent itself.
+    agent. `clock` gives Unix seconds and drives windows and grace times; `timer` measures the agent itself and who fell
+    silent. `usage`, where the agent has a process of its own, says what that costs.
     """
 
     def __init__(
@@ -53,11 +61,15 @@ class Agent:
         checks: Iterable[KnownCheck] = KNOWN_CHECKS,
         clock: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.perf_counter,
+        usage: Callable[[], Usage] | None = None,
     ) -> None:
         self._judge = judge
         self._clock = clock
         self._timer = timer
         self._lock = threading.Lock()
+        self._usage = usage
+        self._silent_seconds = config.silent_model_seconds
+        self._attendance = Attendance()
         self._channel = Deltas()
         self._logged_at: float | None = None
         self._started_at = clock()
@@ -82,7 +94,9 @@ class Agent:
         """Everything as it stands now, immutable."""
         with self._lock:
             started, now = self._timer(), self._clock()
+            self._forget_silent(now)
             self._books.refresh(now)
+            self._weigh()
             snapshot = self._store.snapshot(now)
             self._spent(_SNAPSHOT, started)
             return snapshot
@@ -110,6 +124,7 @@ class Agent:
         """Go on with another configuration, and other references where given. Counters keep counting."""
         with self._lock:
             self._store.limit(series=config.series_limit, findings=config.finding_capacity)
+            self._silent_seconds = config.silent_model_seconds
             self._books.reconfigure(config)
             if references is not None:
                 self._books.adopt(references)
@@ -125,6 +140,13 @@ class Agent:
         with self._lock:
             self._store.add(metrics.EXPORTS, (exporter, _OK if ok else _ERROR))
 
+    def note_exports(self, exporter: str, ok: int, errors: int) -> None:
+        """All of an exporter's snapshots so far that went out, and that failed to."""
+        with self._lock:
+            for outcome, total in ((_OK, ok), (_ERROR, errors)):
+                news = self._channel.take(f"{exporter} {outcome}", total)
+                self._store.add(metrics.EXPORTS, (exporter, outcome), news)
+
     def _introduce(self) -> None:
         self._store.set(metrics.BUILD_INFO, (metadata.version("locant"),), 1)
         self._store.set(metrics.QUEUE_DEPTH, (), 0)
@@ -137,11 +159,17 @@ class Agent:
     def _take(self, observation: Observation) -> None:
         now = self._clock()
         if isinstance(observation, ModelAttached):
+            if self._books.full_for(observation):
+                self._store.drop("refused")
+                return
             self._books.attach(observation, now)
         account = self._books.account(observation.model_id)
         if account is None:
             self._store.drop("invalid", not isinstance(observation, Detached))
             return
+        if not observation.time <= now + _AHEAD_SECONDS:
+            observation = replace(observation, time=now)
+        self._attend(observation.model_id, now)
         started = self._timer()
         verdict = self._judge.judge(observation)
         self._spent(_JUDGE, started)
@@ -151,6 +179,24 @@ class Agent:
             self._store.merge(_signed(finding, *account.subject.labels, observation.time))
         if isinstance(observation, Detached):
             self._books.detach(observation.model_id, now)
+            self._attendance.leave(observation.model_id)
+
+    def _attend(self, model_id: int, now: float) -> None:
+        known = len(self._attendance)
+        self._attendance.note(model_id, self._timer())
+        if len(self._attendance) > known:
+            self._forget_silent(now)
+
+    def _forget_silent(self, now: float) -> None:
+        for model_id in self._attendance.absent(self._timer(), self._silent_seconds):
+            self._judge.forget(model_id)
+            self._books.detach(model_id, now)
+
+    def _weigh(self) -> None:
+        if self._usage is not None:
+            usage = self._usage()
+            self._store.add(metrics.AGENT_CPU, (), self._channel.take("cpu", usage.cpu_seconds))
+            self._store.set(metrics.AGENT_MEMORY, (), usage.memory_bytes)
 
     def _lose(self, observation: Observation, error: Exception) -> None:
         now = self._clock()

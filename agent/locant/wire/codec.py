@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from itertools import chain
 from typing import Any, get_args
@@ -19,6 +19,8 @@ _COLUMNS = len(RowFacts._fields)
 _INT32 = (-(2**31), 2**31 - 1)
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[tuple[str, dict[str, Any]]])
+_loss_decoder = msgspec.msgpack.Decoder(dict[str, int])
+_MOST_REASONS = 16
 
 
 def encode(observations: Iterable[Observation]) -> bytes:
@@ -37,6 +39,24 @@ def decode(payload: bytes) -> tuple[list[Observation], int]:
     except (msgspec.DecodeError, ValueError, TypeError, RecursionError) as error:
         raise FrameError("payload") from error
     return known, len(entries) - len(known)
+
+
+def encode_losses(losses: Mapping[str, int]) -> bytes:
+    """The payload of a heartbeat: observations dropped so far, by reason."""
+    return _encoder.encode(dict(losses))
+
+
+def decode_losses(payload: bytes) -> dict[str, int]:
+    """Observations a probe dropped so far, by reason; nothing from a peer that does not say. Raises FrameError."""
+    if not payload:
+        return {}
+    try:
+        losses = _loss_decoder.decode(payload)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise FrameError("payload") from error
+    if len(losses) > _MOST_REASONS or any(count < 0 or len(reason) > 32 for reason, count in losses.items()):
+        raise FrameError("payload")
+    return losses
 
 
 def _sparse(observation: Observation) -> dict[str, Any]:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import errno
 import itertools
-import os
+import logging
 import selectors
 import socket
-import stat
-import struct
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Protocol
 
-from locant.observation import ModelAttached, Observation
-from locant.wire.codec import decode
-from locant.wire.frame import MAX_FRAME_BYTES, Frame, FrameError, FrameKind, unpack
+from locant.observation import Observation
+from locant.wire.codec import decode, decode_losses
+from locant.wire.frame import MAX_FRAME_BYTES, FrameError, FrameKind, unpack
+from locant.wire.listening import Listener, user_of
+from locant.wire.peer import Peer, Probes
 from locant_slo.errors import MachineError
 
-_RECEIVE_BUFFER_BYTES = 1 << 20
-_REMEMBERED_MODELS = 1024
-_CREDENTIALS = struct.Struct("3i")
+_LOG = logging.getLogger(__name__)
+_TEND_SECONDS = 1.0
 
 
 class Deliver(Protocol):
@@ -33,28 +30,23 @@ class Deliver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one agent puts up with."""
+    """What one agent puts up with. A probe says something every second: who is silent for long is none, or gone."""
 
     connections: int = 64
+    accepts_per_tick: int = 128
     models_per_connection: int = 16
     frames_per_tick: int = 512
     errors_per_connection: int = 16
-
-
-@dataclass(slots=True)
-class _Peer:
-    """One connected probe: how its model ids translate, and what it has lost."""
-
-    sock: socket.socket
-    models: dict[int, int]
-    probe_id: int | None = None
-    next_sequence: int = 0
-    dropped: int = 0
-    errors: int = 0
+    silence_seconds: float = 60.0
+    crowded_silence_seconds: float = 5.0  # ... when others wait for a place
 
 
 class Receiver:
-    """Listens at `path`. `poll` is called by the agent's one thread; nothing here runs by itself."""
+    """Listens at `path`. `poll` is called by the agent's one thread; nothing here runs by itself.
+
+    `clock` gives monotonic seconds. `refused` counts frames and connections that were not taken, `lost` what probes
+    say that they dropped, `gaps` frames that left a probe and never came.
+    """
 
     def __init__(
         self,
@@ -65,55 +57,44 @@ class Receiver:
         limits: Limits | None = None,
         clock: Callable[[], float],
     ) -> None:
-        self._path = path
-        self._mode = mode
-        self._allowed_uids = allowed_uids
         self._limits = limits or Limits()
+        self._listener = Listener(path, mode=mode, backlog=self._limits.connections)
+        self._allowed_uids = allowed_uids
         self._clock = clock
         self._selector = selectors.DefaultSelector()
-        self._listener: socket.socket | None = None
-        self._peers: dict[int, _Peer] = {}
-        self._model_ids: dict[tuple[int, int], int] = {}
+        self._peers: dict[int, Peer] = {}
+        self._probes = Probes()
         self._numbers = itertools.count(1)
+        self._buffer = bytearray(MAX_FRAME_BYTES)
+        self._next_tend = 0.0
+        self._complained = False
         self.refused: Counter[str] = Counter()
-        self.lost = 0  # observations that probes dropped before they reached us
-        self.gaps = 0  # frames that left a probe and never came
+        self.lost: Counter[str] = Counter()
+        self.gaps = 0
         self.frames = 0
 
     def open(self) -> None:
         """Bind and listen. Raises MachineError when the path is taken or cannot be made."""
-        _remove_stale(self._path)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        try:
-            previous = os.umask(0o777 & ~self._mode)
-            try:
-                listener.bind(self._path)
-            finally:
-                os.umask(previous)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
-            listener.listen(self._limits.connections)
-        except OSError as error:
-            listener.close()
-            raise MachineError(
-                f"cannot listen at {self._path}: {error.strerror}; choose a folder that exists and is writable"
-            ) from error
-        listener.setblocking(False)
-        self._listener = listener
-        self._selector.register(listener, selectors.EVENT_READ, None)
+        self._selector.register(self._listener.open(), selectors.EVENT_READ, None)
 
     @property
     def connections(self) -> int:
         """Probes connected now."""
         return len(self._peers)
 
+    @property
+    def listening(self) -> bool:
+        """Whether a probe can find us."""
+        return self._listener.socket is not None and not self._listener.lost()
+
     def poll(self, timeout_seconds: float, deliver: Deliver) -> int:
         """Read what waits and deliver it; how many frames that were. Bounded per peer, so that none starves another."""
-        read = 0
-        for key, _ in self._selector.select(timeout_seconds):
-            if key.data is None:
-                self._accept()
-            else:
-                read += self._read(key.data, deliver)
+        ready = self._selector.select(timeout_seconds)
+        # Those who are here first: what they say must count before somebody new may take a silent one's place.
+        read = sum(self._read(key.data, deliver) for key, _ in ready if key.data is not None)
+        if any(key.data is None for key, _ in ready):
+            self._accept()
+        self._tend()
         self.frames += read
         return read
 
@@ -121,53 +102,81 @@ class Receiver:
         """Hang up on everybody and remove the socket."""
         for peer in tuple(self._peers.values()):
             self._drop(peer)
-        if self._listener is not None:
-            self._selector.unregister(self._listener)
-            self._listener.close()
-            self._listener = None
-            _remove_stale(self._path)
+        if self._listener.socket is not None:
+            self._selector.unregister(self._listener.socket)
+        self._listener.close()
         self._selector.close()
 
     def _accept(self) -> None:
-        if self._listener is None:
-            return
-        try:
-            sock, _ = self._listener.accept()
-        except OSError:
-            return
-        reason = self._objection(sock)
-        if reason:
-            self.refused[reason] += 1
-            sock.close()
-            return
-        sock.setblocking(False)
-        peer = _Peer(sock, {})
-        self._peers[sock.fileno()] = peer
-        self._selector.register(sock, selectors.EVENT_READ, peer)
+        for _ in range(self._limits.accepts_per_tick):
+            if self._listener.socket is None:
+                return
+            try:
+                sock, _ = self._listener.socket.accept()
+            except OSError:
+                return
+            reason = self._objection(sock)
+            if reason:
+                self.refused[reason] += 1
+                sock.close()
+                continue
+            sock.setblocking(False)
+            peer = self._peers[sock.fileno()] = Peer(sock, self._clock())
+            self._selector.register(sock, selectors.EVENT_READ, peer)
 
     def _objection(self, sock: socket.socket) -> str:
+        if self._allowed_uids is not None and user_of(sock) not in self._allowed_uids:
+            return "credentials"
         if len(self._peers) >= self._limits.connections:
-            return "too_many"
-        if self._allowed_uids is None:
-            return ""
-        raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        return "" if _CREDENTIALS.unpack(raw)[1] in self._allowed_uids else "credentials"
+            self._hang_up_silent(self._limits.crowded_silence_seconds, at_most=1)
+        return "too_many" if len(self._peers) >= self._limits.connections else ""
 
-    def _read(self, peer: _Peer, deliver: Deliver) -> int:
+    def _tend(self) -> None:
+        """Once a second: hang up on the silent, and listen again where the socket's file was removed."""
+        now = self._clock()
+        if now < self._next_tend:
+            return
+        self._next_tend = now + _TEND_SECONDS
+        self._hang_up_silent(self._limits.silence_seconds, at_most=len(self._peers))
+        if self._listener.socket is None or self._listener.lost():
+            self._listen_again()
+
+    def _listen_again(self) -> None:
+        if self._listener.socket is not None:
+            self._selector.unregister(self._listener.socket)
+            self._listener.close()
+        try:
+            self._selector.register(self._listener.open(), selectors.EVENT_READ, None)
+        except MachineError as error:
+            if not self._complained:
+                _LOG.error("the socket is gone and cannot be made again yet: %s", error)
+            self._complained = True
+            return
+        self._complained = False
+        _LOG.warning("the socket's file was removed; listening again")
+
+    def _hang_up_silent(self, seconds: float, *, at_most: int) -> None:
+        latest = self._clock() - seconds
+        silent = sorted((peer for peer in self._peers.values() if peer.heard <= latest), key=lambda peer: peer.heard)
+        for peer in silent[:at_most]:
+            self.refused["silent"] += peer.probe is None
+            self._drop(peer)
+
+    def _read(self, peer: Peer, deliver: Deliver) -> int:
         frames = 0
         while frames < self._limits.frames_per_tick:
             try:
-                data, _, flags, _ = peer.sock.recvmsg(MAX_FRAME_BYTES)
+                size, _, flags, _ = peer.sock.recvmsg_into([self._buffer])
             except BlockingIOError:
                 break
             except OSError:
-                data, flags = b"", 0
-            if not data:
+                size, flags = 0, 0
+            if not size:
                 self._drop(peer)
                 break
             frames += 1
             try:
-                self._take(peer, unpack(data) if not flags & socket.MSG_TRUNC else _oversize(), deliver)
+                self._take(peer, size, bool(flags & socket.MSG_TRUNC), deliver)
             except FrameError as error:
                 self.refused[error.reason] += 1
                 peer.errors += 1
@@ -176,57 +185,28 @@ class Receiver:
                     break
         return frames
 
-    def _take(self, peer: _Peer, frame: Frame, deliver: Deliver) -> None:
-        if peer.probe_id != frame.probe_id:
-            peer.probe_id, peer.next_sequence, peer.dropped = frame.probe_id, frame.sequence, 0
-        self.gaps += max(0, frame.sequence - peer.next_sequence)
-        self.lost += max(0, frame.dropped_total - peer.dropped)
-        peer.next_sequence, peer.dropped = frame.sequence + 1, max(peer.dropped, frame.dropped_total)
+    def _take(self, peer: Peer, size: int, truncated: bool, deliver: Deliver) -> None:
+        if truncated:
+            raise FrameError("oversize")
+        frame = unpack(bytes(memoryview(self._buffer)[:size]))
+        if peer.probe is None or peer.probe_id != frame.probe_id:
+            peer.probe, peer.probe_id, peer.introduced = self._probes.recall(frame), frame.probe_id, set()
+        peer.heard, probe = self._clock(), peer.probe
+        self.gaps += probe.follow(frame)
         if frame.kind == FrameKind.OBSERVATIONS:
             observations, unknown = decode(frame.payload)
             self.refused["unknown_kind"] += unknown
-            deliver([self._renumber(peer, one) for one in observations])
-        elif frame.kind != FrameKind.HEARTBEAT:
+            limit = self._limits.models_per_connection
+            deliver([probe.renumber(one, peer.introduced, limit, self._numbers.__next__) for one in observations])
+        elif frame.kind == FrameKind.HEARTBEAT:
+            self.lost += probe.losses(decode_losses(frame.payload))
+        else:
             self.refused["unknown_kind"] += 1
 
-    def _renumber(self, peer: _Peer, observation: Observation) -> Observation:
-        """Every probe counts its models from 1: give each a number of its own here."""
-        local = observation.model_id
-        if local not in peer.models:
-            if len(peer.models) >= self._limits.models_per_connection or not isinstance(observation, ModelAttached):
-                raise FrameError("unknown_model")
-            peer.models[local] = self._global_id(peer.probe_id or 0, local)
-        return replace(observation, model_id=peer.models[local])
-
-    def _global_id(self, probe_id: int, local: int) -> int:
-        """The same number again when a probe comes back; the oldest are forgotten."""
-        number = self._model_ids.pop((probe_id, local), 0) or next(self._numbers)
-        self._model_ids[probe_id, local] = number
-        while len(self._model_ids) > _REMEMBERED_MODELS:
-            del self._model_ids[next(iter(self._model_ids))]
-        return number
-
-    def _drop(self, peer: _Peer) -> None:
+    def _drop(self, peer: Peer) -> None:
         """Hang up. The probe's models stay: one that goes silent without a word must alert, not vanish."""
+        if peer.probe is not None:
+            self.lost += peer.probe.losses({})
         self._selector.unregister(peer.sock)
         del self._peers[peer.sock.fileno()]
         peer.sock.close()
-
-
-def _oversize() -> Frame:
-    raise FrameError("oversize")
-
-
-def _remove_stale(path: str) -> None:
-    """Remove a socket that nobody serves any more; refuse to touch anything else."""
-    try:
-        is_socket = stat.S_ISSOCK(os.lstat(path).st_mode)
-    except FileNotFoundError:
-        return
-    if not is_socket:
-        raise MachineError(f"{path} is there and is no socket; remove it or choose another path")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
-        answer = probe.connect_ex(path)
-    if answer not in (errno.ECONNREFUSED, errno.ENOENT):
-        raise MachineError(f"{path} is served by another agent; stop it or choose another path")
-    Path(path).unlink()

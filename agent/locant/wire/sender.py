@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from locant.observation import ModelAttached, Observation
-from locant.wire.codec import encode
+from locant.observation import Detached, ModelAttached, Observation
+from locant.wire.codec import encode, encode_losses
 from locant.wire.frame import Frame, FrameError, FrameKind, pack
 
 _SEND_BUFFER_BYTES = 1 << 20
@@ -18,10 +19,21 @@ _RECONNECT_SECONDS = (0.5, 1.5)
 """Bounds of the random pause between attempts: many probes must not storm a restarted agent together."""
 _HEARTBEAT_SECONDS = 1.0
 _BATCH = 64
+_OF_ONE = frozenset({"oversize", "invalid"})
+"""Reasons that may be one observation's fault: the rest of its batch still goes."""
+_REASONS = {
+    errno.EAGAIN: "queue_full",
+    errno.ENOBUFS: "queue_full",
+    errno.ENOMEM: "queue_full",
+    errno.EMSGSIZE: "oversize",  # the kernel's buffer is smaller than we asked for
+}
 
 
 class Sender:
-    """One connection to the agent. Used by one thread at a time; safe across fork, spawn and exec."""
+    """One connection to the agent. Used by one thread at a time; safe across fork, spawn and exec.
+
+    `losses` gives what was dropped on the way here, by reason: it travels with this end's own losses.
+    """
 
     def __init__(
         self,
@@ -30,11 +42,13 @@ class Sender:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
         jitter: Callable[[float, float], float] = random.uniform,
+        losses: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._path = path
         self._clock = clock
         self._wall_clock = wall_clock
         self._jitter = jitter
+        self._losses = losses
         self._dropped: Counter[str] = Counter()
         self._attached: dict[int, ModelAttached] = {}
         self._socket: socket.socket | None = None
@@ -45,7 +59,7 @@ class Sender:
         self.probe_id = int.from_bytes(os.urandom(8), "little")
         self._sequence = 0
         self._next_attempt = 0.0
-        self._last_sent = 0.0
+        self._next_heartbeat = 0.0
 
     @property
     def dropped(self) -> dict[str, int]:
@@ -60,29 +74,46 @@ class Sender:
     def send(self, observations: Sequence[Observation]) -> int:
         """Hand some observations to the kernel; how many it took. What it does not take is dropped and counted."""
         connected = self._connect()
-        self._attached.update({one.model_id: one for one in observations if isinstance(one, ModelAttached)})
+        self._remember(observations)
         if not connected:
             self._dropped["disconnected"] += len(observations)
             return 0
         return sum(self._send_batch(observations[at : at + _BATCH]) for at in range(0, len(observations), _BATCH))
 
     def heartbeat(self) -> None:
-        """Tell the agent that we live and what we dropped, at most once a second."""
-        if self._clock() - self._last_sent >= _HEARTBEAT_SECONDS and self._connect():
-            self._transmit(FrameKind.HEARTBEAT, b"")
+        """Tell the agent that we live and what we dropped, once a second."""
+        if self._clock() >= self._next_heartbeat and self._connect():
+            self._beat()
 
     def close(self) -> None:
         """Say the last count and hang up."""
-        if self._socket is not None and self._pid == os.getpid():
-            self._transmit(FrameKind.HEARTBEAT, b"")
+        if self._pid == os.getpid():
+            self._beat()
         self._hang_up()
+
+    def _remember(self, observations: Sequence[Observation]) -> None:
+        """Models in attendance: who they are is told again to every agent that we reach."""
+        for one in observations:
+            if isinstance(one, ModelAttached):
+                self._attached[one.model_id] = one
+            elif isinstance(one, Detached):
+                self._attached.pop(one.model_id, None)
+
+    def _beat(self) -> None:
+        self._next_heartbeat = self._clock() + _HEARTBEAT_SECONDS
+        self._transmit(FrameKind.HEARTBEAT, encode_losses(self._all_losses()))
+
+    def _all_losses(self) -> Counter[str]:
+        return self._dropped + Counter(self._losses())
 
     def _send_batch(self, batch: Sequence[Observation]) -> int:
         try:
             reason = self._transmit(FrameKind.OBSERVATIONS, encode(batch))
         except FrameError as error:
             reason = error.reason
-        if reason == "oversize" and len(batch) > 1:
+        except (TypeError, ValueError, OverflowError):
+            reason = "invalid"
+        if reason in _OF_ONE and len(batch) > 1:
             half = len(batch) // 2
             return self._send_batch(batch[:half]) + self._send_batch(batch[half:])
         if reason:
@@ -94,24 +125,22 @@ class Sender:
         """Send one frame; the empty string, or why it did not go."""
         if self._socket is None:
             return "disconnected"
-        dropped = sum(self._dropped.values())
+        dropped = self._all_losses().total()
         data = pack(Frame(kind, self.probe_id, self._sequence, dropped, self._wall_clock(), payload))
         try:
             self._socket.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-        except BlockingIOError:
-            return "queue_full"
         except OSError as error:
-            if len(data) > _SEND_BUFFER_BYTES // 8 and error.errno in _TOO_LARGE:
-                return "oversize"
-            self._hang_up()
-            return "disconnected"
+            reason = _REASONS.get(error.errno or 0, "disconnected")
+            if reason == "disconnected":
+                self._hang_up()
+            return reason
         self._sequence += 1
-        self._last_sent = self._clock()
         return ""
 
     def _connect(self) -> bool:
         if self._pid != os.getpid():
-            self._socket = None  # the parent's connection: its frames are not ours
+            self._hang_up()  # closes our copy; the parent's connection lives on
+            self._dropped.clear()
             self._begin()
         if self._socket is not None:
             return True
@@ -130,12 +159,12 @@ class Sender:
             peer.close()
             return False
         self._socket = peer
-        return self._send_batch(tuple(self._attached.values())) == len(self._attached) if self._attached else True
+        known = tuple(self._attached.values())
+        if known and self._send_batch(known) != len(known):
+            self._hang_up()  # an agent that was not told of a model refuses everything about it
+        return self._socket is not None
 
     def _hang_up(self) -> None:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-
-
-_TOO_LARGE = frozenset({90})  # EMSGSIZE: the kernel's buffer is smaller than we asked for

@@ -47,7 +47,19 @@ KEY_BIN = Label("key_bin", "where in the sequence the key sits: the bin's lower 
 TASK = Label("task", "the canary task", ("copy", "reverse", "order", "passkey", "stream", "padding", "shift"))
 RESULT = Label("result", "how it was judged", ("pass", "fail", "skipped"))
 REASON = Label(
-    "reason", "why something was dropped", ("queue_full", "decode_error", "series_limit", "invalid", "closed")
+    "reason",
+    "why something was dropped",
+    (
+        "queue_full",
+        "decode_error",
+        "series_limit",
+        "invalid",
+        "closed",
+        "disconnected",  # no agent was there
+        "oversize",  # larger than a frame may be
+        "refused",  # a peer or a frame that the agent does not take
+        "lost",  # left the probe and never came
+    ),
 )
 SIGNAL = Label(
     "signal",

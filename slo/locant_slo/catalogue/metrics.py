@@ -278,6 +278,12 @@ WATCH_COVERAGE = _gauge(
 )
 SERIES = _gauge("locant.agent.series", "{series}", "Series held by the store.", tier=Tier.SELF)
 SERIES_REFUSED = _counter("locant.agent.series.refused", "{series}", "Series refused by the hard cap.", tier=Tier.SELF)
+AGENT_CPU = _counter(
+    "locant.agent.cpu.seconds", "s", "Processor time of a separate agent's process, user and system.", tier=Tier.SELF
+)
+AGENT_MEMORY = _gauge(
+    "locant.agent.memory.bytes", "By", "Resident memory of a separate agent's process.", tier=Tier.SELF
+)
 EXPORTS = _counter("locant.exports", "{export}", "Exports of a snapshot.", la.EXPORTER, la.OUTCOME, tier=Tier.SELF)
 
 ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

@@ -47,8 +47,7 @@ class Account:
 
     def take(self, observation: Observation, verdict: Verdict, now: float) -> Iterator[Update]:
         """One observation of this release."""
-        if isfinite(observation.time):
-            self._last_time = max(observation.time, self._last_time or observation.time)
+        self._last_time = _heard(observation.time, self._last_time, now)
         yield add(metrics.OBSERVATIONS, self.subject.labels)
         if isinstance(observation, ForwardFacts):
             yield from self._forward(observation, verdict, now)
@@ -120,3 +119,9 @@ class Account:
 
     def _probe(self, model_id: int) -> ProbeLedger:
         return self._probes.setdefault(model_id, ProbeLedger())
+
+
+def _heard(claimed: float, latest: float | None, now: float) -> float:
+    """When a model was last heard from: never in the future, which would silence the alert on its silence."""
+    heard = min(claimed, now) if isfinite(claimed) else now
+    return heard if latest is None or latest > now else max(heard, latest)

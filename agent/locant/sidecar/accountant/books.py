@@ -17,6 +17,7 @@ from locant_slo.catalogue import ALL, Tier, metrics
 _LIVENESS = (metrics.LAST_OBSERVATION, metrics.WATCH_COVERAGE, metrics.PEAK_MEMORY)
 """What stops being true the moment a watch is closed; the rest waits for a last scrape."""
 Release = tuple[str, str]
+_MOST_RELEASES = 128
 
 
 class Books:
@@ -38,6 +39,11 @@ class Books:
         self._releases: dict[int, Release] = {}
         self._accounts: dict[Release, Account] = {}
         self._leaving: dict[Release, float] = {}
+
+    def full_for(self, observation: ModelAttached) -> bool:
+        """Whether there is no room for one more release; those that are known always have theirs."""
+        release = (observation.model, observation.model_version)
+        return release not in self._accounts and len(self._accounts) >= _MOST_RELEASES
 
     def attach(self, observation: ModelAttached, now: float) -> None:
         """Open an account, or update its profile when the release is known already."""
