@@ -80,7 +80,7 @@ class Queries:
 
     def quantile(self, q: float, metric: Metric, by: Iterable[Label | str] = (), *, window: str = RATE) -> str:
         """A quantile of a histogram over the window."""
-        return f"histogram_quantile({q:g}, {self.rate(metric, ('le', *by), window=window, suffix='_bucket')})"
+        return quantile_of(q, self.rate(metric, ("le", *by), window=window, suffix="_bucket"))
 
     def per_row(self, metric: Metric, by: Iterable[Label | str], matchers: Mapping[Label, str] | None = None) -> str:
         """An attention sum divided by the rows that were sampled for it."""
@@ -95,6 +95,11 @@ class Queries:
 def spelled(matchers: Mapping[Label, str] | None) -> dict[str, str]:
     """Matchers by label name."""
     return {label.name: value for label, value in (matchers or {}).items()}
+
+
+def quantile_of(q: float, buckets: str) -> str:
+    """A quantile of cumulative buckets. Without events it is NaN, and a comparison drops NaN: idle is a gap."""
+    return f"histogram_quantile({q:g}, {buckets}) >= 0"
 
 
 def divided(numerator: str, denominator: str) -> str:

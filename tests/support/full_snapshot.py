@@ -8,7 +8,9 @@ from locant_slo.catalogue import ALL, Kind, Label, Metric, metrics
 from locant_slo.indicators import INDICATORS
 from locant_slo.snapshot import Family, HistogramSample, Sample, Snapshot
 
-RELEASES = (("gpt2", "r1"), ("gpt2", "r2"))
+IDLE = ("gpt2", "r0")
+"""A release that stopped at once: whatever is divided by its traffic must be absent and not NaN."""
+RELEASES = (IDLE, ("gpt2", "r1"), ("gpt2", "r2"))
 _OPEN_VALUES = {
     "indicator": tuple(item.id for item in INDICATORS),
     "layer": ("0", "1"),
@@ -28,25 +30,29 @@ def full_snapshot(now: float, started_at: float) -> Snapshot:
 
 
 def _family(metric: Metric, now: float, seconds: float) -> Family:
-    sets = list(dict.fromkeys(_label_sets(metric)))
+    sets = dict.fromkeys(_label_sets(metric))
+    lived = {labels: 0.0 if _model(metric, labels) == IDLE else seconds for labels in sets}
     if metric.kind is Kind.HISTOGRAM:
-        count = round(10 * seconds)
-        total = count * sum(metric.buckets)
-        return Family(
-            metric, tuple(HistogramSample(labels, (count,) * (len(metric.buckets) + 1), total) for labels in sets)
-        )
-    return Family(metric, tuple(Sample(labels, _value(metric, now, seconds)) for labels in sets))
+        return Family(metric, tuple(_histogram(metric, labels, lived[labels]) for labels in sets))
+    return Family(metric, tuple(Sample(labels, _value(metric, now, lived[labels])) for labels in sets))
+
+
+def _histogram(metric: Metric, labels: tuple[str, ...], seconds: float) -> HistogramSample:
+    """Ten events a second in every bucket; `sum` as if each were worth its bucket's upper edge."""
+    count = round(10 * seconds)
+    return HistogramSample(labels, (count,) * (len(metric.buckets) + 1), count * sum(metric.buckets))
+
+
+def _model(metric: Metric, labels: tuple[str, ...]) -> tuple[str, ...]:
+    names = metric.label_names
+    return labels[names.index("model") :][:2] if "model" in names else ()
 
 
 def _label_sets(metric: Metric) -> list[tuple[str, ...]]:
     """All combinations of label values; model and release go together."""
     choices = [_values(label) for label in metric.labels]
     sets = list(product(*choices))
-    names = metric.label_names
-    if "model" not in names:
-        return sets
-    at = names.index("model")
-    return [labels for labels in sets if labels[at : at + 2] in RELEASES]
+    return [labels for labels in sets if _model(metric, labels) in ((), *RELEASES)]
 
 
 def _values(label: Label) -> tuple[str, ...]:

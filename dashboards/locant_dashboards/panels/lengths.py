@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from locant_dashboards.ask import buckets, over_time
 from locant_dashboards.grafana import Heatmap, Line, TimeSeries
-from locant_dashboards.queries import RELEASE, SLOW, Queries, divided
+from locant_dashboards.queries import RELEASE, SLOW, Queries, divided, quantile_of
 from locant_slo import promql
 from locant_slo.catalogue import labels as la
 from locant_slo.catalogue import metrics
@@ -38,8 +38,8 @@ def quantiles(q: Queries) -> Line:
         targets=[
             over_time(q.quantile(0.5, metrics.SEQUENCE_LENGTH, window=SLOW), called="median"),
             over_time(q.quantile(0.95, metrics.SEQUENCE_LENGTH, window=SLOW), called="p95"),
-            over_time(f"histogram_quantile(0.5, {reference})", called="reference median"),
-            over_time(f"histogram_quantile(0.95, {reference})", called="reference p95"),
+            over_time(quantile_of(0.5, reference), called="reference median"),
+            over_time(quantile_of(0.95, reference), called="reference p95"),
         ],
     )
     shift = divided(
