@@ -29,23 +29,32 @@ def measure(rows: Tensor, slopes: Tensor, steepest: int, kept: Tensor | None) ->
     """
     if rows.shape[-1] < 2:
         return torch.zeros(2, dtype=torch.float64, device=rows.device)
-    head, tail = rows[..., :_WINDOW].double(), rows[..., -_WINDOW:].double()
-    rising = (head[..., 1:] - head[..., :-1]).abs().amax(-1).amax(0)
-    falling = (tail[..., 1:] - tail[..., :-1]).abs().amax(-1).amax(0)
-    near_start = head[..., 0].abs().amax() <= tail[..., -1].abs().amax()
-    error = (torch.where(near_start, rising, falling) / slopes - 1).abs().amax() - _SLOPE_ROUNDING
     same = rows[:, steepest, 1:] == rows[:, steepest, :-1]
     pairs = torch.ones_like(same)
-    if kept is not None and kept.shape == rows[:, 0].shape:
+    if kept is not None:
+        if kept.shape != rows[:, 0].shape:
+            return torch.zeros(2, dtype=torch.float64, device=rows.device)
         pairs = kept[:, 1:] & kept[:, :-1]
+    head, tail = rows[..., :_WINDOW].double(), rows[..., -_WINDOW:].double()
+    rising = _largest_step(head, pairs[:, : _WINDOW - 1])
+    falling = _largest_step(tail, pairs[:, 1 - _WINDOW :])
+    near_start = head[..., 0].abs().amax() <= tail[..., -1].abs().amax()
+    found = torch.where(near_start, rising, falling)
+    error = torch.where(found > 0, found / slopes - 1, 0).abs().amax() - _SLOPE_ROUNDING
     ties = (same & pairs).sum().double() / pairs.sum().clamp_min(1)
     return torch.stack([error.clamp_min(0), ties])
+
+
+def _largest_step(values: Tensor, pairs: Tensor) -> Tensor:
+    """Per head, the largest step between neighbouring kept keys: `values` [B', H, n], `pairs` bool [B', n - 1]."""
+    return ((values[..., 1:] - values[..., :-1]).abs() * pairs[:, None]).amax(-1).amax(0)
 
 
 def positions_from(rows: Tensor, slope: float, steepest: int, cached: int | Tensor, queries: int) -> Tensor | None:
     """Effective positions of this call's queries, int64 [B', Q], from a float32 bias that counts up from the first key.
 
-    A bias shorter than cache and call, which broadcasts without an error, shows here as positions that restart.
+    The step between the first keys is the unit, so that a wrong slope is no wrong position. A bias shorter than cache
+    and call, which broadcasts without an error, shows here as positions that restart.
     """
     if rows.dtype not in (torch.float32, torch.float64) or rows.shape[-1] < queries:
         return None
@@ -57,7 +66,9 @@ def positions_from(rows: Tensor, slope: float, steepest: int, cached: int | Tens
     else:
         start = min(cached, spare)
         values = values[:, start : start + queries]
-    return (values / slope).round().long()
+    step = (rows[:, steepest, 1:_WINDOW] - rows[:, steepest, : _WINDOW - 1][:, : rows.shape[-1] - 1]).abs()
+    measured = step.amax() if step.numel() else torch.zeros((), device=rows.device)
+    return (values / torch.where(measured > 0, measured, slope)).round().long()
 
 
 def positions_from_buckets(buckets: Any, queries: int) -> Tensor | None:

@@ -27,7 +27,7 @@ def segments_seen(inputs: RowInputs, rules: RowRules, kept: KeptTokens) -> Tenso
 
 
 def separators(inputs: RowInputs, rules: RowRules, kept: KeptTokens) -> Tensor:
-    """Separator tokens among the real ones, int64 [B].
+    """Separator tokens among the real ones after the first, int64 [B]: some families open a row with their separator.
 
     When the id is not known, in a model with token types: the row's last token, if it occurs earlier too and is smaller
     than every other token but the first. Vocabularies keep their special tokens below the words.
@@ -36,11 +36,11 @@ def separators(inputs: RowInputs, rules: RowRules, kept: KeptTokens) -> Tensor:
         return _absent(inputs)
     ids = inputs.ids.long()
     if rules.separator_id is not None:
-        return ((ids == rules.separator_id) & kept.real).sum(1)
+        return ((ids == rules.separator_id) & kept.real & (kept.rank > 0)).sum(1)
     if rules.token_types < 2:
         return _absent(inputs)
     candidate = kept.at_last(ids)[:, None]
-    same = (ids == candidate) & kept.real
+    same = (ids == candidate) & kept.real & (kept.rank > 0)
     words = kept.real & ~same & (kept.rank > 0)
     smallest = torch.where(words, ids, -ABSENT).amin(1)
     count = same.sum(1)

@@ -51,7 +51,7 @@ def _applies(row: RowFacts, state: RowState | None, move: Move, seen: Pass) -> b
         return False
     if state is not None and (state.packed or state.suspect_offset is not None) and row.cache_tokens > 0:
         return False
-    hidden_cache = seen.facts.cache_id == 0 and "cache" not in seen.facts.seen and row.left_pads <= 0
+    hidden_cache = "cache" not in seen.facts.seen and row.left_pads <= 0
     return not (hidden_cache and row.first_offset > seen.profile.base)
 
 

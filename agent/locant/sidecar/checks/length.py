@@ -16,6 +16,8 @@ _LOOKUP_ERRORS = frozenset({"IndexError", "AcceleratorError", "RuntimeError"})
 def table_overflow(seen: Pass) -> Iterator[Hit]:
     """A position at or beyond the table's last row; from what the host knows before the call where the call failed."""
     rows = seen.table_rows
+    if seen.facts.phase == "encode" and seen.profile.kind == "encoder_decoder":
+        return  # the profile tells of the decoder's table; an encoder may have a longer one
     if rows is None or seen.facts.table_growths or (seen.profile.scheme == "sinusoidal" and not seen.facts.error):
         return
     beyond = {i: row.max_position for i, row in enumerate(seen.rows) if row.real > 0 and row.max_position >= rows}
@@ -49,6 +51,8 @@ def table_overflow(seen: Pass) -> Iterator[Hit]:
 def beyond_trained_length(seen: Pass) -> Iterator[Hit]:
     """A request longer than the trained length: a ticket, or information where the scheme extrapolates."""
     trained = seen.profile.trained_tokens
+    if seen.facts.phase == "encode" and seen.profile.kind == "encoder_decoder":
+        return
     if trained is None or (seen.profile.scheme == "learned" and seen.table_rows is not None):
         return
     spans = {i: span(row, state, seen) for i, (row, state) in enumerate(zip(seen.rows, seen.states, strict=True))}
