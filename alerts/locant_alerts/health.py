@@ -138,18 +138,19 @@ def _canary(spec: Spec) -> Alert:
 
 
 def _coverage(spec: Spec) -> Alert:
+    # the day's mean, not its best: a sampled signal begins at 1 and settles at its sampling rate
     kind = (labels.SIGNAL, labels.MODEL)
     now = f"max {promql.grouping((*kind, labels.MODEL_VERSION))} ({_select(spec, metrics.WATCH_COVERAGE)})"
-    best = f"max {promql.grouping(kind)} (max_over_time({_select(spec, metrics.WATCH_COVERAGE, '1d')}))"
+    usual = f"max {promql.grouping(kind)} (avg_over_time({_select(spec, metrics.WATCH_COVERAGE, '1d')}))"
     kept = number(spec.health.coverage_kept_ratio)
     return _alert(
         spec,
         names.COVERAGE_ALERT,
         names.COVERAGE_RUNBOOK,
-        f"{now} < {promql.matching(kind)} group_left () {kept} * {best}",
+        f"{now} < {promql.matching(kind)} group_left () {kept} * {usual}",
         (
             f"{SUBJECT}: the probe sees {shown(labels.SIGNAL)} in only {PERCENT} of the passes",
-            "It saw far more within the last day, so faults of this kind may now pass unseen. Usual causes: a new "
+            "Over the last day it saw far more, so faults of this kind may now pass unseen. Usual causes: a new "
             "release of the model code or of transformers, another attention back end, compilation.",
         ),
         hold=2 * _PATIENCE_SECONDS,

@@ -55,7 +55,7 @@ def health_scenarios(spec: Spec, step: int) -> Iterator[Scenario]:
     lost = ((dropped, f"0x9 5+5x{fires}"), (_series(spec, metrics.OBSERVATIONS), f"0+10x{10 + fires}"))
     yield _trouble(spec, names.DROPS_ALERT, lost, fires)
     coverage = _series(spec, metrics.WATCH_COVERAGE, {labels.SIGNAL.name: "mask"})
-    low = float(spec.health.coverage_kept_ratio) * 0.9
+    low = float(spec.health.coverage_kept_ratio) * 0.1
     yield _trouble(spec, names.COVERAGE_ALERT, ((coverage, f"1x9 {low:g}x{2 * hold}"),), 10 + 2 * hold)
     refused = _series(spec, metrics.SERIES_REFUSED)
     yield _trouble(spec, names.SERIES_REFUSED_ALERT, ((refused, "0x9 1x5"),), 10)
