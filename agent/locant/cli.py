@@ -126,6 +126,31 @@ def canary(model: str, device: str, save: str | None) -> None:
 
 
 @cli.command()
+@click.argument("model")
+@click.option("--device", default="cpu", show_default=True, help="Where to run it.")
+@click.option("--static", is_flag=True, help="Without the golden answers: the model is not run.")
+def fingerprint(model: str, device: str, static: bool) -> None:
+    """Print the positional manifest of the model in folder MODEL: parameters, tables, phases, golden answers."""
+    from locant.manifest import write_manifest
+    from locant.models import load_model
+    from locant.probe.fingerprint import fingerprint as take
+
+    click.echo(write_manifest(take(load_model(Path(model), device), golden=not static)), nl=False)
+
+
+@cli.command()
+@click.argument("url", default="http://127.0.0.1:9466")
+@click.option("--json", "as_json", is_flag=True, help="As the agent sent it.")
+def findings(url: str, as_json: bool) -> None:
+    """Show what a running agent has found, worst first. Exit status 1 when something pages or opens a ticket."""
+    from locant.reading import fetch_findings, render_findings
+
+    page = fetch_findings(url)
+    click.echo(page.text if as_json else render_findings(page.findings))
+    sys.exit(1 if any(finding["severity"] != "info" for finding in page.findings) else 0)
+
+
+@cli.command()
 @click.argument("reference", type=click.Path(dir_okay=False))
 @click.argument("candidate", type=click.Path(dir_okay=False))
 def gate(reference: str, candidate: str) -> None:

@@ -1,4 +1,4 @@
-"""The WSGI application of the agent: metrics, health, readiness, and nothing else.
+"""The WSGI application of the agent: metrics, findings, health, readiness, and nothing else.
 
 Every path but these is 404 (a probe that succeeds on any path proves nothing), every other method is 405.
 """
@@ -14,6 +14,7 @@ from urllib.parse import parse_qs
 
 from locant_exporters.basic_auth import Users
 from locant_exporters.exposition import expose
+from locant_exporters.findings_page import render_findings
 from locant_exporters.outcomes import Tally
 from locant_exporters.prometheus import SnapshotCollector
 from locant_exporters.web_config import WebConfig
@@ -27,10 +28,12 @@ _log = logging.getLogger(__name__)
 _READ = ("GET", "HEAD")
 _CHANGE = ("POST", "PUT")
 _LONGEST_QUERY_FIELDS = 256
+_JSON = (("Content-Type", "application/json"),)
 _LANDING_PAGE = b"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Locant</title></head>
 <body><h1>Locant</h1><p>Positional observability for transformers.</p>
-<ul><li><a href="/metrics">/metrics</a></li><li><a href="/-/ready">/-/ready</a></li>
+<ul><li><a href="/metrics">/metrics</a></li><li><a href="/api/v1/findings">/api/v1/findings</a></li>
+<li><a href="/-/ready">/-/ready</a></li>
 <li><a href="/-/healthy">/-/healthy</a></li></ul></body></html>
 """
 
@@ -61,7 +64,7 @@ def make_app(
     tally: Tally,
     reload: Reload | None = None,
 ) -> WSGIApplication:
-    """The application; `snapshot` is called once for each scrape of /metrics and for nothing else.
+    """The application; `snapshot` is called once for each scrape of /metrics and each look at the findings.
 
     `tally` counts the scrapes. /-/reload exists where `reload` does.
     """
@@ -72,6 +75,7 @@ def make_app(
         "/-/healthy": _Route(lambda _: _Answer(HTTPStatus.OK, b"Healthy.\n")),
         "/-/ready": _Route(lambda _: _readiness(ready)),
         "/metrics": _Route(lambda environ: _metrics(environ, snapshot, tally)),
+        "/api/v1/findings": _Route(lambda _: _Answer(HTTPStatus.OK, render_findings(snapshot()), _JSON)),
     }
     if reload is not None:
         routes["/-/reload"] = _Route(lambda _: _reloading(reload), _CHANGE)
