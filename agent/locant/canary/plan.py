@@ -94,11 +94,13 @@ def _id(suite: Suite, task: str, tokens: int, number: int) -> str:
 
 
 def _identities(group: Identities, seed: int, profile: ModelProfile) -> Iterator[IdentityCase]:
+    """Padding counts towards the length: a padded row must not reach past a position table."""
     trained = profile.trained_tokens or _UNKNOWN_TRAINED_TOKENS
     lengths = sorted({max(4, min(group.longest_tokens, round(share * trained))) for share in group.lengths})
-    for tokens in lengths:
+    for length in lengths:
         for check in group.checks:
-            for way, amount in _ways(check, tokens, trained):
+            for way, amount in _ways(check, length, trained):
+                tokens = length - amount if check == "padding" else length
                 yield IdentityCase(f"{check}/{way}-{amount}/{tokens}/{seed}", check, tokens, way, amount, seed)
 
 
