@@ -17,6 +17,7 @@ from locant_slo.spec import Spec
 def compile_all(specs: Sequence[Spec]) -> dict[str, str]:
     """Every generated file by its path below the output folder: rules with their tests, routing, boards, runbooks."""
     from locant_alerts.alertmanager import build_alertmanager
+    from locant_alerts.custom_resource import build_custom_resources
     from locant_alerts.rule_tests import build_rule_tests
     from locant_alerts.rules import build_rules
     from locant_alerts.runbooks import runbooks
@@ -26,6 +27,8 @@ def compile_all(specs: Sequence[Spec]) -> dict[str, str]:
         rules = f"{spec.service}.rules.yaml"
         files[f"rules/{rules}"] = build_rules(spec)
         files[f"rules/{spec.service}.test.yaml"] = build_rule_tests(spec, rules)
+        for number, text in enumerate(build_custom_resources(spec), start=1):
+            files[f"kubernetes/{spec.service}-rules-{number}.yaml"] = text
     files |= _dashboards(specs)
     files |= {f"runbooks/{name}": text for name, text in runbooks().items()}
     return dict(sorted(files.items()))

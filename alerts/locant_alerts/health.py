@@ -72,8 +72,8 @@ def _silent(spec: Spec) -> Iterator[Alert]:
         f"time() - max {_RELEASE} ({last}) > {limit}",
         (
             f"{SUBJECT}: nothing observed for {AGE}",
-            "The agent runs and hears nothing from this model. Usual causes: no traffic at all, a probe switched off "
-            "by its own error, a model reloaded without `watch`. Send one request; if the age does not fall, restart.",
+            "The agent runs and hears nothing from this model, though a probe reports every few seconds even without "
+            "traffic. Usual causes: a hanging process, a lost socket, a thread that died. Read its log, then restart.",
         ),
         cause="stale",
     )

@@ -52,10 +52,11 @@ def _objective_groups(spec: Spec, objective: Objective) -> list[Group]:
 
 def build_rules(spec: Spec) -> str:
     """The Prometheus rule file of a service."""
-    return dump({"groups": [_group(group) for group in build_groups(spec)]})
+    return dump({"groups": [group_content(group) for group in build_groups(spec)]})
 
 
-def _group(group: Group) -> dict[str, Any]:
+def group_content(group: Group) -> dict[str, Any]:
+    """A group as Prometheus reads it."""
     return {
         "name": group.name,
         "interval": format_duration(group.interval_seconds),

@@ -29,7 +29,7 @@ class TestCompile:
     def test_makes_rules_their_tests_routing_boards_and_runbooks(self):
         files = compile_all([make_spec()])
         boards = {f"dashboards/chat-{board}.json" for board in ("debug", "executive", "oncall")}
-        rules = {"rules/chat.rules.yaml", "rules/chat.test.yaml"}
+        rules = {"rules/chat.rules.yaml", "rules/chat.test.yaml", "kubernetes/chat-rules-1.yaml"}
         assert set(files) == {"alertmanager.yaml"} | boards | rules | {f"runbooks/{name}" for name in runbooks()}
 
     def test_is_the_same_each_time(self):
