@@ -5,76 +5,32 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
 import pytest
 
-from locant.observation import ForwardFacts, ModelAttached, ModelProfile, RowFacts
 from locant.wire.sender import Sender
 from locant_slo.catalogue import metrics
+from support.agent_process import ATTACHED, decode_pass, started
 from support.real_servers import eventually, free_port
-
-PROFILE = ModelProfile(
-    "llama", "rope", "decoder", False, 0, 4096, None, 0, None, 0, None, True, 2, 4, 16, 1024, "abc", 100
-)
-
-
-class Process:
-    """A running agent with its addresses."""
-
-    def __init__(self, folder, *flags):
-        self.socket = str(folder / "agent.sock")
-        self.port = free_port()
-        self.log = folder / "agent.log"
-        command = [sys.executable, "-m", "locant.cli", "agent", f"--web.listen-address=127.0.0.1:{self.port}"]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen([*command, f"--socket.path={self.socket}", *flags], stdout=log, stderr=log)
-
-    def get(self, path):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
-            return response.read().decode()
-
-    def ready(self):
-        try:
-            return self.get("/-/ready")
-        except OSError:
-            assert self.process.poll() is None, self.log.read_text()
-            return ""
-
-    def value(self, metric, **labels):
-        wanted = {f'{name}="{value}"' for name, value in labels.items()}
-        for line in self.get("/metrics").splitlines():
-            if line.startswith(metric.prometheus_name) and all(pair in line for pair in wanted):
-                return float(line.rsplit(" ", 1)[1])
-        return None
 
 
 @pytest.fixture
 def start(tmp_path):
-    started = []
+    running = []
 
     def run(*flags):
-        process = Process(tmp_path, *flags)
-        started.append(process)
-        eventually(process.ready)
-        return process
+        running.append(started(tmp_path, *flags))
+        return running[-1]
 
     yield run
-    for one in started:
-        one.process.kill()
-        one.process.wait(10)
+    for agent in running:
+        agent.kill()
 
 
 def send(sender, passes):
-    row = RowFacts(*[0] * len(RowFacts._fields))._replace(real=1, last_position=5, first_position=5, cache_tokens=5)
-    sent = [ModelAttached(1, 0.0, "chat", "v1", PROFILE)] if not sender.connected else []
-    sent += [ForwardFacts(1, 0.0, n, "decode", 0.001, 1, (row,), cache_id=1) for n in range(passes)]
-    return sender.send(sent)
-
-
-def passes_counted(process):
-    return process.value(metrics.FORWARD_PASSES, phase="decode", outcome="ok", model="chat")
+    introduction = [ATTACHED] if not sender.connected else []
+    return sender.send([*introduction, *(decode_pass(n) for n in range(passes))])
 
 
 @pytest.mark.server
@@ -82,7 +38,7 @@ def test_what_probes_send_is_scraped(start):
     agent = start()
     sender = Sender(agent.socket)
     send(sender, 30)
-    eventually(lambda: passes_counted(agent) == 30)
+    eventually(lambda: agent.passes() == 30)
     sender.close()
 
 
@@ -99,16 +55,17 @@ def test_a_killed_agent_comes_back_and_learns_what_was_lost(start, tmp_path):
     agent = start()
     sender = Sender(agent.socket, jitter=lambda low, high: 0.0)
     send(sender, 5)
-    eventually(lambda: passes_counted(agent) == 5)
-    agent.process.kill()
-    agent.process.wait(10)
-    lost = 7 - sum(sender.send([ForwardFacts(1, 0.0, n, "decode", 0.001, 1, ())]) for n in range(7))
+    eventually(lambda: agent.passes() == 5)
+    agent.kill()
+    lost = 7 - sum(sender.send([decode_pass(n)]) for n in range(7))
     assert lost >= 6  # the kernel may take one before it tells
     again = start()
     send(sender, 3)
-    eventually(lambda: (passes_counted(again) or 0) >= 1)
+    eventually(lambda: again.passes() >= 1)
     sender.heartbeat()
-    eventually(lambda: again.value(metrics.OBSERVATIONS_DROPPED, reason="disconnected") == sender.dropped["disconnected"])
+    eventually(
+        lambda: again.value(metrics.OBSERVATIONS_DROPPED, reason="disconnected") == sender.dropped["disconnected"]
+    )
     sender.close()
 
 
