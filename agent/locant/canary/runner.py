@@ -67,7 +67,7 @@ class CanaryRunner:
 
     def _labelled(self, todo: Plan, skipped: list[str]) -> Iterator[Result]:
         known: dict[str, bool] = {}
-        for beyond, group in groupby(sorted(todo.labelled, key=_beyond), key=_beyond):
+        for (beyond, _), group in groupby(sorted(todo.labelled, key=_kind), key=_kind):
             if beyond and self._model.grows:
                 skipped.append(
                     "beyond the trained length: long questions would change the rotary table for the traffic"
@@ -133,8 +133,9 @@ class CanaryRunner:
         )
 
 
-def _beyond(case: LabelCase) -> bool:
-    return case.beyond_trained
+def _kind(case: LabelCase) -> tuple[bool, str]:
+    """What may share a batch. Tasks may not: a long prompt beside a long answer decodes past the trained length."""
+    return case.beyond_trained, case.task
 
 
 def _mixed(cases: Sequence[LabelCase], size: int) -> Iterator[Sequence[LabelCase]]:

@@ -1,0 +1,106 @@
+"""What the demo serves: two models behind engines, users, canaries, and one agent that watches both."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+
+import torch
+
+import locant
+from locant.canary.runner import CanaryRunner
+from locant.canary.schedule import CanarySchedule
+from locant.demo.bed import Bed, load_bed, suite_of
+from locant.demo.engine import Engine
+from locant.demo.faults import Fault
+from locant.demo.recipes import RECIPES
+from locant.demo.traffic import Served, Traffic
+from locant.embedded import EmbeddedAgent
+from locant.sidecar.config import AgentConfig
+from locant_slo.findings import Finding
+from locant_slo.snapshot import Snapshot
+
+_CANARY_INTERVAL_SECONDS = 3.0
+_CANARY_SHARE = 0.3
+"""Far above the default of 1 %: a demo of two minutes cannot wait for minutes between canary runs."""
+_PREFIX = "bed-"
+
+
+def model_name(bed: str) -> str:
+    """The model's name in metrics, findings and alerts."""
+    return f"{_PREFIX}{bed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One bed behind its engine, with its users."""
+
+    bed: Bed
+    engine: Engine
+    traffic: Traffic
+
+
+class Stage:
+    """Everything that runs in this process. Close it, or use it as a context manager."""
+
+    def __init__(self) -> None:
+        torch.set_num_threads(1)
+        self._stack = ExitStack()
+        try:
+            self.agent = EmbeddedAgent(AgentConfig(debug_metrics=True))
+            self._stack.callback(self.agent.close)
+            self.metrics_url = f"{self.agent.serve('127.0.0.1:0').url}/metrics"
+            self._services = {name: self._open(name) for name in RECIPES}
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def strike(self, bed: str, fault: Fault) -> None:
+        """Deploy an engine with this fault in front of a bed."""
+        self._services[bed].engine.fault = fault
+
+    def served(self) -> Mapping[str, Served]:
+        """What users got so far, by bed."""
+        return {name: service.traffic.served for name, service in self._services.items()}
+
+    def snapshot(self) -> Snapshot:
+        """Every metric now."""
+        return self.agent.snapshot()
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What the agent says is wrong."""
+        return self.agent.findings()
+
+    def close(self) -> None:
+        """Stop users and canaries, take the probes off, stop serving."""
+        self._stack.close()
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self, name: str) -> Service:
+        bed = load_bed(name)
+        engine = Engine(bed.model, bed.vocabulary.pad)
+        watch = self._stack.enter_context(locant.watch(bed.model, name=model_name(name), version="1", agent=self.agent))
+        runner = CanaryRunner(
+            bed.model,
+            watch.probe.model_id,
+            watch.probe.profile,
+            suite_of(bed),
+            time.time,
+            self.agent.host.channel.offer,
+            answer=engine.complete,
+        )
+        canary = CanarySchedule(runner.run_once, interval_seconds=_CANARY_INTERVAL_SECONDS, share=_CANARY_SHARE)
+        traffic = Traffic(bed, engine, seed=len(name))
+        for thread in (canary.start(), traffic.start()):
+            self._stack.callback(thread.close)
+        return Service(bed, engine, traffic)
