@@ -67,7 +67,7 @@ def _owner(cache: Any) -> Any:
 
 
 def cache_length(cache: Any) -> int | Tensor | None:
-    """Tokens in the cache before the call: an int, a copied 0-d tensor where the device keeps count, None if unknown."""
+    """Tokens in the cache before the call: an int, a copied 0-d tensor where the device counts, None if unknown."""
     if cache is None:
         return 0
     if isinstance(cache, (tuple, list)):

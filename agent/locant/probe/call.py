@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-_IDS = ("input_ids", "decoder_input_ids", "idx", "tokens", "token_ids", "src", "x", "input", "inputs")
-_EMBEDDINGS = ("inputs_embeds", "decoder_inputs_embeds", "input_embeds", "src", "x", "input", "inputs")
-_KEEP_MASKS = ("attention_mask", "decoder_attention_mask")
-_PAD_MASKS = ("src_key_padding_mask", "tgt_key_padding_mask", "key_padding_mask", "padding_mask", "src_padding_mask")
-_POSITIONS = ("position_ids", "decoder_position_ids", "positions", "pos", "position_id")
-_TYPES = ("token_type_ids", "segment_ids")
-_CACHES = ("past_key_values", "past_key_value", "layer_past", "cache", "kv_cache", "cache_params")
-_BOUNDARIES = ("cu_seq_lens_q", "cu_seqlens", "cu_seqlens_q", "cu_seq_lens_k", "block_table", "block_tables", "seq_idx")
+_ROLES = {
+    **dict.fromkeys(("input_ids", "decoder_input_ids", "idx", "tokens", "token_ids"), "tokens"),
+    **dict.fromkeys(("inputs_embeds", "decoder_inputs_embeds", "input_embeds"), "tokens"),
+    **dict.fromkeys(("src", "x", "input", "inputs", "tgt"), "tokens"),
+    **dict.fromkeys(("attention_mask", "decoder_attention_mask"), "keep"),
+    **dict.fromkeys(("src_key_padding_mask", "tgt_key_padding_mask", "key_padding_mask", "padding_mask"), "hide"),
+    **dict.fromkeys(("position_ids", "decoder_position_ids", "positions", "pos", "position_id"), "positions"),
+    **dict.fromkeys(("token_type_ids", "segment_ids"), "types"),
+    **dict.fromkeys(("past_key_values", "past_key_value", "layer_past", "cache", "kv_cache", "cache_params"), "cache"),
+    **dict.fromkeys(
+        ("cu_seq_lens_q", "cu_seqlens", "cu_seqlens_q", "block_table", "block_tables", "seq_idx"), "packed"
+    ),
+}
+"""What the parameters of forward functions are called, and what they are to us."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
-    """What a forward was called with. Tensors are the caller's own.
+    """What a forward was called with; treated as a value, not frozen because it is made for every pass.
 
-    `mask` is a 2-D mask, non-zero keeps; `opaque_mask` any other mask (4-D, block, per layer type). `packed`: the caller
-    named the boundaries of requests for the attention kernel. Without tokens or embeddings of known shape `batch` is 0.
+    `mask` is a 2-D mask, non-zero keeps; `opaque_mask` any other mask (4-D, block, per layer type). `packed`: the
+    caller named the requests' boundaries for the attention kernel. Without tokens of known shape `batch` is 0.
     """
 
     batch: int = 0
@@ -58,61 +64,70 @@ def parameter_names(module: nn.Module) -> tuple[str, ...]:
 
 def takes_cache(names: Sequence[str]) -> bool:
     """Whether a forward with these parameters can be handed a cache."""
-    return any(name in _CACHES for name in names)
+    return any(_ROLES.get(name) == "cache" for name in names)
 
 
 def bind(names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
-    """The call that `args` and `kwargs` make, given the forward's parameter names."""
+    """The call that `args` and `kwargs` make, given the forward's parameter names. The first of a role counts."""
+    call = Call()
     given: Mapping[str, Any] = {**dict(zip(names, args, strict=False)), **kwargs} if args else kwargs
-    ids = _tensor(given, _IDS, integral=True)
-    shape = _shape(given, ids)
-    if shape is None:
-        return Call()
-    mask, rank, opaque = _mask(given)
-    return Call(
-        batch=shape[0],
-        queries=shape[1],
-        device=shape[2],
-        ids=ids,
-        mask=mask,
-        mask_rank=rank,
-        opaque_mask=opaque,
-        positions=_tensor(given, _POSITIONS, integral=True, ranks=(1, 2, 3)),
-        token_types=_tensor(given, _TYPES, integral=True),
-        cache=next((given[name] for name in _CACHES if given.get(name) is not None), None),
-        packed=any(given.get(name) is not None for name in _BOUNDARIES),
-    )
+    for name, value in given.items():
+        role = _ROLES.get(name)
+        if role is not None and value is not None:
+            _TAKE[role](call, value)
+    return call
 
 
-def _tensor(
-    given: Mapping[str, Any], names: Sequence[str], *, integral: bool, ranks: tuple[int, ...] = (2,)
-) -> Tensor | None:
-    for name in names:
-        value = given.get(name)
-        if isinstance(value, Tensor) and value.dim() in ranks and value.is_floating_point() is not integral:
-            return value
-    return None
+def _tokens(call: Call, value: Any) -> None:
+    if not isinstance(value, Tensor) or not value.numel() or call.ids is not None:
+        return
+    if value.is_floating_point():
+        if value.dim() == 3 and not call.batch:
+            call.batch, call.queries, call.device = value.shape[0], value.shape[1], value.device
+    elif value.dim() == 2:
+        call.ids = value
+        call.batch, call.queries, call.device = value.shape[0], value.shape[1], value.device
 
 
-def _shape(given: Mapping[str, Any], ids: Tensor | None) -> tuple[int, int, torch.device] | None:
-    like = ids if ids is not None else _tensor(given, _EMBEDDINGS, integral=False, ranks=(3,))
-    return (like.shape[0], like.shape[1], like.device) if like is not None and like.numel() else None
+def _keep(call: Call, value: Any) -> None:
+    flat = isinstance(value, Tensor) and value.dim() == 2
+    call.mask_rank = value.dim() if isinstance(value, Tensor) else 4
+    call.mask, call.opaque_mask = (value, False) if flat else (None, True)
 
 
-def _mask(given: Mapping[str, Any]) -> tuple[Tensor | None, int, bool]:
-    """(2-D mask that keeps where non-zero, rank of the mask given, whether some other mask was given)."""
-    for name in _KEEP_MASKS:
-        value = given.get(name)
-        if isinstance(value, Tensor):
-            flat = value.dim() == 2
-            return (value if flat else None), value.dim(), not flat
-        if value is not None:
-            return None, 4, True
-    for name in _PAD_MASKS:
-        value = given.get(name)
-        if isinstance(value, Tensor) and value.dim() == 2:
-            return keep_mask(value), 2, False
-    return None, 0, False
+def _hide(call: Call, value: Any) -> None:
+    if isinstance(value, Tensor) and value.dim() == 2 and call.mask is None:
+        call.mask, call.mask_rank = keep_mask(value), 2
+
+
+def _places(call: Call, value: Any) -> None:
+    if isinstance(value, Tensor) and value.dim() in (1, 2, 3) and not value.is_floating_point():
+        call.positions = value
+
+
+def _types(call: Call, value: Any) -> None:
+    if isinstance(value, Tensor) and value.dim() == 2 and not value.is_floating_point():
+        call.token_types = value
+
+
+def _cache(call: Call, value: Any) -> None:
+    if call.cache is None:
+        call.cache = value
+
+
+def _packed(call: Call, value: Any) -> None:
+    call.packed = True
+
+
+_TAKE: dict[str, Callable[[Call, Any], None]] = {
+    "tokens": _tokens,
+    "keep": _keep,
+    "hide": _hide,
+    "positions": _places,
+    "types": _types,
+    "cache": _cache,
+    "packed": _packed,
+}
 
 
 def keep_mask(padding: Tensor) -> Tensor:

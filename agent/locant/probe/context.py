@@ -29,6 +29,8 @@ def pass_context(state: Pass, rules: RowRules, *, causal: bool) -> PassContext:
         query_real=real,
         causal=causal,
         seed=state.number,
+        cached=state.cached,
+        own_mask=call.opaque_mask,
     )
 
 

@@ -1,6 +1,6 @@
 """The short way for calls of one token per row, which are nearly all calls of a decoder.
 
-Such a call has no neighbours, runs or holes: a handful of device operations gather what there is, and the host spells it
+Such a call has no neighbours, runs or holes: a handful of device operations gather what there is, the host spells it
 out. The result equals `reduce_rows` (a property test says so) at a tenth of its cost.
 """
 
@@ -37,7 +37,7 @@ def decode_columns(inputs: RowInputs) -> Tensor:
 def decode_rows(
     columns: Sequence[Sequence[int]], rules: RowRules, *, ids: bool, opaque: bool, declared: bool
 ) -> list[RowFacts]:
-    """The facts of each row from `decode_columns` on the host. `ids`: token ids were given; `opaque`: another mask was."""
+    """Each row's facts from `decode_columns` on the host. `ids`: token ids were given; `opaque`: another mask was."""
     return [_row(row, rules, ids, opaque, declared) for row in columns]
 
 

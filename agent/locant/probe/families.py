@@ -57,8 +57,8 @@ FAMILIES: dict[str, Family] = {
     **_many("bloom mpt", Family(ALIBI)),
     **_many(
         "llama mistral mixtral ministral gemma gemma2 gemma3_text gemma3n_text qwen2 qwen2_moe qwen3 qwen3_moe phi "
-        "phi3 phimoe gpt_neox gptj codegen starcoder2 stablelm olmo olmo2 cohere cohere2 granite nemotron persimmon glm "
-        "glm4 smollm3 deepseek_v2 deepseek_v3 gpt_oss llama4_text helium falcon arcee exaone4 ernie4_5 apertus",
+        "phi3 phimoe gpt_neox gptj codegen starcoder2 stablelm olmo olmo2 cohere cohere2 granite nemotron persimmon "
+        "glm glm4 smollm3 deepseek_v2 deepseek_v3 gpt_oss llama4_text helium falcon arcee exaone4 ernie4_5 apertus",
         Family(ROPE),
     ),
     **_many("roformer modernbert nomic_bert eurobert", Family(ROPE, ENCODER)),

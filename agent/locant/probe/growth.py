@@ -22,16 +22,28 @@ class GrowthWatch:
         others = [module for module in unwrap(unit.module).modules() if any(_kept(module))]
         self._modules = tuple({id(module): module for module in (*own, *others)}.values())[:_MODULES]
         self._rows = self._measure()
-        self.bytes = sum(t.numel() * t.element_size() for module in self._modules for _, t in _kept(module))
+        self._identities = self._identify()
+        self.bytes = self._weigh()
 
     def look(self) -> tuple[tuple[int, int], ...]:
         """(rows before, rows after) of each positional tensor that grew since the last look."""
-        now = self._measure()
-        if now == self._rows:
+        identities = self._identify()
+        if identities == self._identities:
             return ()
-        before, self._rows = self._rows, now
-        self.bytes = sum(t.numel() * t.element_size() for module in self._modules for _, t in _kept(module))
-        return tuple((before.get(key, 0), rows) for key, rows in now.items() if rows > before.get(key, 0))
+        self._identities = identities
+        before, self._rows = self._rows, self._measure()
+        self.bytes = self._weigh()
+        return tuple((before.get(key, 0), rows) for key, rows in self._rows.items() if rows > before.get(key, 0))
+
+    def _identify(self) -> list[tuple[int, int]]:
+        """Cheap, for every pass: which tensors are held, and their first extents."""
+        return [
+            (id(value), value.shape[0] if value.dim() else 0)
+            for module in self._modules
+            for held in (module._buffers, module.__dict__)
+            for value in held.values()
+            if value.__class__ is Tensor
+        ]
 
     def _measure(self) -> dict[tuple[int, str], int]:
         return {
@@ -39,6 +51,9 @@ class GrowthWatch:
             for index, module in enumerate(self._modules)
             for name, tensor in _kept(module)
         }
+
+    def _weigh(self) -> int:
+        return sum(t.numel() * t.element_size() for module in self._modules for _, t in _kept(module))
 
 
 def _kept(module: nn.Module) -> Iterator[tuple[str, Tensor]]:

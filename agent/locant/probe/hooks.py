@@ -1,4 +1,4 @@
-"""Hooks that can do no harm: guarded, invisible to the compiler, and left behind when the model is copied or pickled."""
+"""Hooks that can do no harm: guarded, invisible to the compiler, left behind when the model is copied or pickled."""
 
 from __future__ import annotations
 

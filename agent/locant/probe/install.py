@@ -30,22 +30,22 @@ def install(capture: UnitCapture, guard: Guard) -> list[Callable[[], None]]:
         handle = module.register_forward_hook(hook, with_kwargs=True, always_call=True)
         removers.append(handle.remove)
 
-    unit, scheme = capture.unit, capture.profile.scheme
+    unit, parts, scheme = capture.unit, capture.parts, capture.profile.scheme
     before(unit.module, capture.before, "timing")
     after(unit.module, capture.after, "timing")
     for part in unit.tables if scheme not in (fam.ROPE, fam.MROPE, fam.ALIBI) else ():
         if takes_indices(part.module):
-            before(part.module, capture.table_indices, "positions")
+            before(part.module, parts.table_indices, "positions")
         else:
-            before(part.module, capture.table_opens, "positions")
-            after(part.module, capture.table_closes, "positions")
+            before(part.module, parts.table_opens, "positions")
+            after(part.module, parts.table_closes, "positions")
     for part in unit.rotaries:
-        after(part.module, capture.rotary, "rotary")
+        after(part.module, parts.rotary, "rotary")
     for part in unit.buckets:
-        before(part.module, capture.buckets, "positions")
+        before(part.module, parts.buckets, "positions")
     for part in unit.blocks if scheme == fam.ALIBI else ():
-        before(part.module, capture.bias, "rotary")
+        before(part.module, parts.bias, "rotary")
     for module in unwrap(unit.module).modules():
         if isinstance(module, _STACKS) and module is not unit.module:
-            before(module, capture.padding, "mask")
+            before(module, parts.padding, "mask")
     return removers

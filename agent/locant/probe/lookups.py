@@ -1,7 +1,7 @@
 """Which rows of a position table a module really reads, whatever its forward does with the arguments.
 
-A plain `nn.Embedding` is handed its indices. Other tables compute them inside (offsets, masks, slices), so for the length
-of that one forward a function mode watches for the lookup itself. It changes nothing and is gone when the module returns.
+A plain `nn.Embedding` is handed its indices. Other tables compute them inside (offsets, masks, slices), so for the
+length of that one forward a function mode watches for the lookup itself. It changes nothing and ends with the module.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which tokens of a call are real: by the caller's 2-D mask, or without one by the runs of the pad id at the row's ends."""
+"""Which tokens of a call are real: by the caller's 2-D mask, else by the runs of the pad id at the row's ends."""
 
 from __future__ import annotations
 
@@ -76,9 +76,8 @@ def split_mask(inputs: RowInputs) -> tuple[Tensor, Tensor] | None:
         columns = torch.arange(keep.shape[1], device=inputs.device)
         window = (columns[:queries] + start).expand(inputs.batch, -1)
         return keep.gather(1, window), (keep & (columns < start)).sum(1) + (cached - start)
-    start = min(max(cached, 0), spare)
-    before = keep[:, :start].sum(1) + (cached - start)
-    return keep[:, start : start + queries], before
+    first = min(max(cached, 0), spare)
+    return keep[:, first : first + queries], keep[:, :first].sum(1) + (cached - first)
 
 
 def _outside_pads(inputs: RowInputs, rules: RowRules) -> Tensor:
@@ -96,7 +95,7 @@ def _runs(ids: Tensor, rules: RowRules) -> tuple[Tensor, Tensor, Tensor]:
     A row of nothing but pads has a run of Q at the start and none at the end.
     """
     queries = ids.shape[1]
-    other = (ids != rules.pad_id).to(torch.uint8)
+    other = ids.ne(rules.pad_id if rules.pad_id is not None else -1).to(torch.uint8)
     present = other.amax(1).bool()
     left = torch.where(present, other.argmax(1), queries)
     right = torch.where(present, other.flip(1).argmax(1), 0)

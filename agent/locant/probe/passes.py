@@ -9,9 +9,9 @@ from types import FrameType
 from typing import Any
 
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from locant.probe.call import Call
+from locant.probe.lookups import LookupMode
 from locant.probe.timing import Stopwatch
 
 
@@ -50,7 +50,27 @@ class PassSlot(threading.local):
     current: Pass | None = None
     segments: tuple[tuple[int, ...], ...] | None = None
     request_ids: tuple[str, ...] = ()
-    mode: TorchFunctionMode | None = None
+    mode: LookupMode | None = None
+
+    def take_declared(self) -> tuple[tuple[tuple[int, ...], ...] | None, tuple[str, ...]]:
+        """What was declared for the pass that begins, and forget it."""
+        taken = self.segments, self.request_ids
+        self.segments, self.request_ids = None, ()
+        return taken
+
+    def open_mode(self, mode: LookupMode) -> None:
+        """Watch this thread's torch functions until `close_mode`."""
+        enter: Any = mode.__enter__
+        enter()
+        self.mode = mode
+
+    def close_mode(self) -> LookupMode | None:
+        """End the watch, also one that an interrupt left open; the mode, if one was open."""
+        mode, self.mode = self.mode, None
+        if mode is not None:
+            leave: Any = mode.__exit__
+            leave(None, None, None)
+        return mode
 
 
 def is_running(frame: FrameType) -> bool:

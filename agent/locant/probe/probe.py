@@ -10,20 +10,18 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-import torch
 from torch import nn
 
 from locant.observation import Detached, ModelAttached, Observation, ProbeHealth, StreamFacts
-from locant.probe import families as fam
-from locant.probe.assemble import assemble
 from locant.probe.audit import audit
 from locant.probe.caches import CacheBook
-from locant.probe.capture import UnitCapture
+from locant.probe.capture import Shared, UnitCapture
+from locant.probe.facts import attention_facts, forward_facts
+from locant.probe.finished import Finished, finish
 from locant.probe.hooks import Guard
 from locant.probe.install import install
 from locant.probe.options import ProbeOptions
 from locant.probe.passes import Pass, PassSlot
-from locant.probe.pending import Pending, complete
 from locant.probe.profile import describe, name_of, version_of
 from locant.probe.rules import row_rules
 from locant.probe.streams import counted
@@ -65,11 +63,9 @@ class Probe:
         self._channel = channel
         self._clock = clock
         self._guard = Guard(strict=self.options.strict)
-        self._book = CacheBook()
-        self._slot = PassSlot()
-        self._pending: deque[Pending] = deque()
+        self._shared = Shared(self._guard, CacheBook(), itertools.count(1), PassSlot())
+        self._pending: deque[Finished] = deque()
         self._dropped: Counter[str] = Counter()
-        self._numbers = itertools.count(1)
         self._captures: list[UnitCapture] = []
         self._remove: list[Callable[[], None]] = []
         self._polling = threading.RLock()
@@ -83,17 +79,7 @@ class Probe:
         self._introduce()
         rules = row_rules(self.model, self.profile, salt=secrets.randbits(40))
         for unit in units(self.model):
-            capture = UnitCapture(
-                unit,
-                self.profile,
-                rules,
-                self.options,
-                self._guard,
-                self._book,
-                self._numbers,
-                self._slot,
-                self._finish,
-            )
+            capture = UnitCapture(unit, self.profile, rules, self.options, self._shared, self._finish)
             self._captures.append(capture)
             self._remove += install(capture, self._guard)
 
@@ -101,8 +87,8 @@ class Probe:
         self, segments: Sequence[Sequence[int]] | None = None, request_ids: Sequence[str] | None = None
     ) -> None:
         """Say what the rows of this thread's next forward hold: lengths of packed requests, or each row's request."""
-        self._slot.segments = tuple(tuple(row) for row in segments) if segments is not None else None
-        self._slot.request_ids = tuple(request_ids or ())
+        self._shared.slot.segments = tuple(tuple(row) for row in segments) if segments is not None else None
+        self._shared.slot.request_ids = tuple(request_ids or ())
 
     def stream(self, chunks: Iterable[T]) -> Iterator[T]:
         """Pass a stream through unchanged, counting its chunks and how it ended."""
@@ -143,9 +129,14 @@ class Probe:
         for remove in removers:
             remove()
         self.flush(1.0)
-        self._book.close()
+        self._shared.book.close()
         self._report_health()
         self._offer(Detached(self.model_id, self._clock()))
+
+    @property
+    def capture_seconds(self) -> float:
+        """Time spent inside the hooks of whole passes so far."""
+        return sum(capture.spent_seconds for capture in self._captures)
 
     # --- on the model's thread
 
@@ -153,40 +144,36 @@ class Probe:
         if len(self._pending) >= _PENDING:
             self._dropped["queue_full"] += 1
             return
-        self._pending.append(
-            assemble(
-                capture,
-                state,
-                output,
-                self._book,
-                model_id=self.model_id,
-                time=self._clock(),
-                clear_ids=self.options.request_ids_in_clear,
-                peak=self._peak_bytes,
-            )
-        )
+        self._pending.append(finish(capture, state, output, self._shared.book, self._clock()))
 
     # --- on the agent's thread
 
     def _collect(self) -> None:
         while self._pending and self._arrived(self._pending[0]):
-            pending = self._pending.popleft()
-            try:
-                facts, attention = complete(pending)
-            except Exception as error:
-                self._guard.failed("positions", error)
-                facts, attention = pending.facts, []
-            self._forward_seconds += pending.stopwatch.host_seconds
-            self._offer(facts)
-            for layer in attention:
-                self._offer(layer)
+            self._hand_over(self._pending.popleft())
 
-    def _arrived(self, pending: Pending) -> bool:
+    def _arrived(self, done: Finished) -> bool:
         """A device that failed answers no question: its pass goes on with what the host knew."""
         try:
-            return pending.ready
+            return done.ready
         except RuntimeError:
             return True
+
+    def _hand_over(self, done: Finished) -> None:
+        self._forward_seconds += done.state.stopwatch.host_seconds
+        clear_ids = self.options.request_ids_in_clear
+        try:
+            arrived = done.shipment.arrive() if done.shipment is not None else {}
+            self._offer(
+                forward_facts(done, arrived, model_id=self.model_id, peak_bytes=self._peak_bytes, clear_ids=clear_ids)
+            )
+            for layer in attention_facts(done, arrived, model_id=self.model_id):
+                self._offer(layer)
+        except Exception as error:
+            self._guard.failed("positions", error)
+            done.inputs = None
+            done.state.stopwatch.forget_device()
+            self._offer(forward_facts(done, {}, model_id=self.model_id, peak_bytes=0, clear_ids=clear_ids))
 
     def _tend(self) -> None:
         """What is done every second or five: re-audit after a change, memory, the probe's own health."""
@@ -195,9 +182,9 @@ class Probe:
             self._next_slow = now + _SLOW_SECONDS
             device = next((parameter.device for parameter in self.model.parameters()), None)
             self._peak_bytes = peak_bytes(device)
-        if any(capture.changed for capture in self._captures):
+        if any(capture.parts.changed for capture in self._captures):
             for capture in self._captures:
-                capture.changed = False
+                capture.parts.changed = False
             self._introduce(again=True)
         if now >= self._next_health:
             self._next_health = now + _HEALTH_SECONDS
@@ -221,7 +208,7 @@ class Probe:
                 self._clock(),
                 dropped=tuple(sorted(self._dropped.items())),
                 errors=tuple(sorted(self._guard.errors.items())),
-                capture_seconds=sum(capture.spent_seconds for capture in self._captures),
+                capture_seconds=self.capture_seconds,
                 forward_seconds=self._forward_seconds,
             )
         )

@@ -86,8 +86,10 @@ def _kind(config: Any, model: nn.Module) -> str:
     if getattr(config, "is_encoder_decoder", False):
         return fam.ENCODER_DECODER
     generates = getattr(unwrap(model), "can_generate", None)
-    causal = getattr(config, "is_decoder", False) or (callable(generates) and generates())
-    return fam.DECODER if causal or getattr(config, "use_cache", False) else fam.ENCODER
+    if getattr(config, "is_decoder", False) or (callable(generates) and generates()):
+        return fam.DECODER
+    told = {part.is_causal for part in model.modules() if isinstance(getattr(part, "is_causal", None), bool)}
+    return fam.DECODER if (any(told) if told else getattr(config, "use_cache", False)) else fam.ENCODER
 
 
 def uses_alibi(config: Any) -> bool:

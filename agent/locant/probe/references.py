@@ -2,14 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from locant.probe.audit import rope_of
 from locant.probe.frequencies import depends_on_length, frequencies
 from locant.probe.rope_config import RopeSet
 from locant.probe.rotary import Reference
+from locant.probe.structure import Unit, inv_freq_names, text_config
+
+
+@dataclass(slots=True)
+class Frequency:
+    """One inverse-frequency tensor: its reference, whether it may change by right, and which tensor it was last."""
+
+    reference: Reference
+    volatile: bool
+    identity: tuple[int, int]
+
+
+def frequency_book(unit: Unit) -> dict[tuple[int, str], Frequency]:
+    """By (id of the module, tensor name), and by (id, "") for a module's first tensor."""
+    book: dict[tuple[int, str], Frequency] = {}
+    config = text_config(unit.module)
+    for part in unit.rotaries:
+        for name in inv_freq_names(part.module):
+            rope = rope_of(part.module, name, config)
+            reference = reference_for(part.module, name, rope)
+            entry = Frequency(reference, rope is None or depends_on_length(rope), identity(getattr(part.module, name)))
+            book[id(part.module), name] = entry
+            book.setdefault((id(part.module), ""), entry)
+    return book
+
+
+def identity(tensor: Tensor) -> tuple[int, int]:
+    """Changes when another tensor takes the place, or when this one is written to."""
+    return id(tensor), 0 if tensor.is_inference() else tensor._version
 
 
 def reference_for(module: nn.Module, name: str, rope: RopeSet | None) -> Reference:
@@ -23,11 +54,6 @@ def reference_for(module: nn.Module, name: str, rope: RopeSet | None) -> Referen
     if rope.kind == "dynamic":
         return _growing(module, name, rope, held.device)
     return _fixed(to_device(known.inv_freq, held.device), known.factor)
-
-
-def hashes_every_pass(rope: RopeSet | None) -> bool:
-    """Whether the frequencies may legally change between passes, so that each pass must say which it used."""
-    return rope is None or depends_on_length(rope)
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:

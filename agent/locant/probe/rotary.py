@@ -1,7 +1,7 @@
 """The cos and sin that a rotary module gave, beside float64 at a few of the positions it was asked for.
 
-Everything stays on the device; nothing is read back. At most 16 positions and 64 neighbours are looked at, some 40 small
-operations, on sampled passes only.
+Everything stays on the device; nothing is read back. At most 16 positions and 64 neighbours are looked at, some 40
+small operations, on sampled passes only.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ _POINTS = 16
 _NEIGHBOURS = 64
 _FLOAT32_ANGLE = 1.8e-7
 """A float32 angle is a product of two rounded factors: 1.5 units of 2^-23 of the angle itself."""
+
+_INDISTINCT = 1e-6
+"""Rotary values of neighbours differ by tenths in the fastest channel; garbage frequencies leave them alike."""
 
 Reference = Callable[[Tensor], tuple[Tensor, float] | None]
 """Longest position + 1 of the call (a 0-d tensor) -> (inv_freq float64 [F], factor), on the device."""
@@ -97,7 +100,8 @@ def _ties(found: Waves) -> Tensor:
     first = slice(max(0, found.columns - _NEIGHBOURS - 1), found.columns)
     cos, sin, positions = found.cos[first], found.sin[first], found.positions[:, first]
     distinct = (positions[:, 1:] != positions[:, :-1]).any(0)
-    same = ((cos[1:] == cos[:-1]) & (sin[1:] == sin[:-1])).all(-1)
+    apart = torch.maximum((cos[1:] - cos[:-1]).abs().amax(-1), (sin[1:] - sin[:-1]).abs().amax(-1))
+    same = ~(apart > _INDISTINCT)
     return (same & distinct).sum().double() / distinct.sum().clamp_min(1)
 
 

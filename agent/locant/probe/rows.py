@@ -2,7 +2,8 @@
 
 Pure and vectorised: no value is read back, no control flow depends on one, the random generator and autograd are left
 alone. About 60 small tensor operations whatever the size (`decode.py` has a shorter way for single tokens); 216 bytes
-per sequence leave the device. Whatever is missing or has an unexpected shape makes its columns `ABSENT`, never an error.
+per sequence leave the device. Whatever is missing or has an unexpected shape makes its columns `ABSENT`, never an
+error.
 """
 
 from __future__ import annotations
@@ -24,20 +25,23 @@ MIX = (0x1E3779B97F4A7C15, 0x3F58476D1CE4E5B9)
 
 @dataclass(frozen=True, slots=True)
 class RowRules:
-    """What holds for every pass of a model. `pad_starts`, `pad_ends`: the pad id also opens or closes real sequences."""
+    """What holds for every pass of a model. `pad_starts`, `pad_ends`: the pad id also opens, closes real sequences.
+    `special_below`: ids below it may be special tokens; what is above is taken for words.
+    """
 
     base: int = 0
     pad_id: int | None = None
     pad_starts: bool = False
     pad_ends: bool = False
     separator_id: int | None = None
+    special_below: int = 0
     token_types: int = 0
     salt: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RowInputs:
-    """What one pass was given and did. Q queries of B sequences, everything on one device.
+    """What one pass was given and did. Q queries of B sequences, everything on one device. Treated as a value.
 
     `ids` int [B, Q]; `positions` int [1|B, Q] or [axes, 1|B, Q], as they reached the table or the rotary module; `mask`
     any dtype [1|B, L], non-zero keeps, L = Q or cached + Q or more; `opaque_mask`: there is another mask that cannot be

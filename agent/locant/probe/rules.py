@@ -10,6 +10,9 @@ from locant.observation import ModelProfile
 from locant.probe.rows import RowRules
 from locant.probe.structure import text_config, unwrap
 
+_SPECIAL_SHARE = 16
+"""Special tokens sit in the lowest sixteenth of a vocabulary: 102 of 30,522 in BERT's."""
+
 
 def row_rules(model: nn.Module, profile: ModelProfile, *, salt: int) -> RowRules:
     """The rules of a model. A pad id that is also a begin or end token is padding only in company."""
@@ -26,6 +29,7 @@ def row_rules(model: nn.Module, profile: ModelProfile, *, salt: int) -> RowRules
         pad_starts=profile.pad_id in starts,
         pad_ends=profile.pad_id in ends,
         separator_id=profile.separator_id,
+        special_below=(getattr(text_config(model), "vocab_size", None) or 0) // _SPECIAL_SHARE,
         token_types=profile.token_types,
         salt=salt,
     )

@@ -29,8 +29,9 @@ def segments_seen(inputs: RowInputs, rules: RowRules, kept: KeptTokens) -> Tenso
 def separators(inputs: RowInputs, rules: RowRules, kept: KeptTokens) -> Tensor:
     """Separator tokens among the real ones after the first, int64 [B]: some families open a row with their separator.
 
-    When the id is not known, in a model with token types: the row's last token, if it occurs earlier too and is smaller
-    than every other token but the first. Vocabularies keep their special tokens below the words.
+    When the id is not known, in a model with token types: the token that ends every row, if it occurs between words
+    too, is smaller than all of them, larger than the row's opener, and among the lowest ids. Vocabularies of models
+    with token types keep their special tokens below the words, the opener's first.
     """
     if inputs.ids is None:
         return _absent(inputs)
@@ -39,12 +40,15 @@ def separators(inputs: RowInputs, rules: RowRules, kept: KeptTokens) -> Tensor:
         return ((ids == rules.separator_id) & kept.real & (kept.rank > 0)).sum(1)
     if rules.token_types < 2:
         return _absent(inputs)
-    candidate = kept.at_last(ids)[:, None]
-    same = (ids == candidate) & kept.real & (kept.rank > 0)
+    candidate = kept.at_last(ids)
+    same = (ids == candidate[:, None]) & kept.real & (kept.rank > 0)
     words = kept.real & ~same & (kept.rank > 0)
     smallest = torch.where(words, ids, -ABSENT).amin(1)
+    low = (candidate < smallest) & (candidate < rules.special_below)
+    special = low & (kept.at_first(ids) < candidate)
+    everywhere = torch.where(kept.any, candidate, -ABSENT).amin() == torch.where(kept.any, candidate, 0).amax()
     count = same.sum(1)
-    return torch.where((count > 1) & (candidate[:, 0] < smallest) & kept.any, count, ABSENT)
+    return torch.where((count > 1) & special & everywhere & kept.any, count, ABSENT)
 
 
 def boundary_misses(inputs: RowInputs, kept: KeptTokens) -> Tensor:

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import torch
+
+
+def cuda_event(*, timing: bool = False) -> Any:
+    """A fresh CUDA event. torch does not type them."""
+    make: Any = torch.cuda.Event
+    return make(enable_timing=timing)
 
 
 class Stopwatch:
@@ -14,10 +21,11 @@ class Stopwatch:
 
     def __init__(self, device: torch.device | None) -> None:
         self._seconds = 0.0
-        self._begin = self._end = None
+        self._begin: Any = None
+        self._end: Any = None
         self._started = time.perf_counter()
         if device is not None and device.type == "cuda":
-            self._begin, self._end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            self._begin, self._end = (cuda_event(timing=True) for _ in range(2))
             self._begin.record(torch.cuda.current_stream(device))
 
     def stop(self, device: torch.device | None) -> None:
@@ -37,6 +45,10 @@ class Stopwatch:
         if self._begin is None or self._end is None:
             return self._seconds
         return float(self._begin.elapsed_time(self._end)) / 1e3
+
+    def forget_device(self) -> None:
+        """Answer with the host's clock from now on: the device failed."""
+        self._begin = self._end = None
 
     @property
     def host_seconds(self) -> float:

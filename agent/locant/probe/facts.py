@@ -1,0 +1,160 @@
+"""A finished pass turned into observations, on the agent's thread, when the device has delivered."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from locant.observation import ABSENT, AttentionFacts, ForwardFacts, RotaryFacts, RowFacts
+from locant.probe import families as fam
+from locant.probe.attention.contract import STATISTICS, LayerStatistics
+from locant.probe.decode import decode_columns, decode_rows
+from locant.probe.finished import Finished
+from locant.probe.rows import reduce_rows
+
+_VISIBILITY = RowFacts._fields[-6:]
+
+
+def forward_facts(
+    done: Finished, arrived: Mapping[str, Tensor], *, model_id: int, peak_bytes: int, clear_ids: bool
+) -> ForwardFacts:
+    """Everything known of a pass. `arrived`: its tensors on the host, {} when the device failed it."""
+    state, rules, call = done.state, done.capture.rules, done.state.call
+    rows = tuple(_with_visibility(_rows(done, arrived), arrived))
+    planned = isinstance(state.cached, int) and call.queries > 0
+    return ForwardFacts(
+        model_id=model_id,
+        time=done.time,
+        pass_number=state.number,
+        phase=state.phase,
+        duration_seconds=state.stopwatch.seconds,
+        queries=done.inputs.queries if done.inputs is not None else call.queries,
+        rows=rows,
+        cache_id=state.cache_id,
+        cache_parent=state.cache_parent,
+        masked=done.inputs is not None and done.inputs.mask is not None,
+        mask_rank=call.mask_rank or (2 if state.padding_mask is not None else 0),
+        positions_given=call.positions is not None,
+        highest_planned_position=int(state.cached or 0) + call.queries - 1 + rules.base if planned else None,
+        rotary=_rotary(done, arrived, rows),
+        table_growths=done.growths,
+        positional_bytes=done.capture.growth.bytes,
+        cache_bytes=done.cache_bytes,
+        peak_device_bytes=peak_bytes,
+        error=done.error,
+        declared=state.segments is not None,
+        packed=call.packed,
+        request_ids=state.request_ids if clear_ids else tuple(_hashed(state.request_ids, rules.salt)),
+        seen=tuple(_seen(done)),
+        trace_id=state.trace[0],
+        span_id=state.trace[1],
+    )
+
+
+def attention_facts(done: Finished, arrived: Mapping[str, Tensor], *, model_id: int) -> Iterator[AttentionFacts]:
+    """One observation for each profiled layer of the pass."""
+    for index, layer in enumerate(done.state.layers):
+        if f"{index}.sums" in arrived:
+            yield _attention(done, layer, arrived, index, model_id)
+
+
+def _rows(done: Finished, arrived: Mapping[str, Tensor]) -> list[RowFacts]:
+    inputs, rules = done.inputs, done.capture.rules
+    if inputs is None:
+        return []
+    single = inputs.queries == 1
+    if inputs.device.type == "cpu":
+        with torch.no_grad():
+            values = decode_columns(inputs) if single else reduce_rows(inputs, rules)
+    elif "rows" in arrived:
+        values = arrived["rows"]
+    else:
+        return []
+    if not single:
+        return [RowFacts(*row) for row in values.tolist()]
+    declared = done.state.segments is not None
+    return decode_rows(values.tolist(), rules, ids=inputs.ids is not None, opaque=inputs.opaque_mask, declared=declared)
+
+
+def _with_visibility(rows: list[RowFacts], arrived: Mapping[str, Tensor]) -> list[RowFacts]:
+    """The largest over layers of what sampled queries may see."""
+    found = [tensor for name, tensor in arrived.items() if name.endswith(".visibility")]
+    if not found or not rows or any(len(tensor) != len(rows) for tensor in found):
+        return rows
+    seen = torch.stack(found).amax(0).tolist()
+    return [
+        row._replace(**dict(zip(_VISIBILITY, columns, strict=True))) for row, columns in zip(rows, seen, strict=True)
+    ]
+
+
+def _rotary(done: Finished, arrived: Mapping[str, Tensor], rows: Sequence[RowFacts]) -> RotaryFacts | None:
+    found, hashed, bias = arrived.get("rotary"), arrived.get("hash"), arrived.get("bias")
+    if found is None and hashed is None and bias is None:
+        return None
+    largest = max((row.max_position for row in rows), default=ABSENT)
+    error, norm, ties = found.tolist() if found is not None else (None, None, None)
+    slope, bias_ties = bias.tolist() if bias is not None else (None, None)
+    return RotaryFacts(
+        dtype=done.state.rotary_dtype,
+        output_error=error,
+        norm_error=norm,
+        tie_ratio=bias_ties if bias is not None else ties,
+        slope_error=slope,
+        parameters_hash=int(hashed) if hashed is not None else None,
+        largest_position=largest if largest != ABSENT else None,
+    )
+
+
+def _attention(
+    done: Finished, layer: LayerStatistics, arrived: Mapping[str, Tensor], index: int, model_id: int
+) -> AttentionFacts:
+    def get(field: str) -> Any:
+        tensor = arrived.get(f"{index}.{field}")
+        return tensor.tolist() if tensor is not None else None
+
+    heat = arrived.get(f"{index}.heat")
+    sums = {name: tuple(row) for name, row in zip(STATISTICS, get("sums"), strict=True)}
+    return AttentionFacts(
+        model_id=model_id,
+        time=done.time,
+        pass_number=done.state.number,
+        layer=layer.layer,
+        rows=int(get("rows")),
+        padded_rows=int(get("padded_rows")),
+        padding_mass_largest=float(get("padding_mass_largest")),
+        heat_head=layer.heat_head,
+        heat_bins=heat.shape[0] if heat is not None else 0,
+        heat=tuple(heat.flatten().tolist()) if heat is not None else (),
+        heat_rows=tuple(get("heat_rows") or ()),
+        **sums,
+    )
+
+
+def _hashed(request_ids: tuple[str, ...], salt: int) -> Iterator[str]:
+    for request_id in request_ids:
+        yield hashlib.blake2b(request_id.encode(), digest_size=8, key=salt.to_bytes(8, "little")).hexdigest()
+
+
+def _seen(done: Finished) -> Iterator[str]:
+    """Signals that this pass showed, or that this model has nothing to show of."""
+    capture, inputs, state = done.capture, done.inputs, done.state
+    profile, tokens = capture.profile, inputs is not None
+    rotating = profile.scheme in (fam.ROPE, fam.MROPE, fam.ALIBI)
+    if (inputs is not None and inputs.positions is not None) or profile.scheme == fam.NONE:
+        yield "positions"
+    if tokens and not state.call.opaque_mask:
+        yield "mask"
+    if state.cached is not None and (capture.has_cache or profile.kind == fam.ENCODER):
+        yield "cache"
+    if state.rotary_seen or state.bias is not None or not rotating:
+        yield "rotary"
+    if capture.arm is not None and "attention" not in capture.guard.off:
+        yield "attention"
+    if profile.token_types == 0 or (inputs is not None and inputs.ids is not None):
+        yield "segments"
+    yield "memory"
+    yield "timing"

@@ -1,0 +1,166 @@
+"""A pass that is over: what must be kept of it, the last thing done on the model's thread."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from locant.probe import families as fam
+from locant.probe.alibi import measure, positions_from
+from locant.probe.caches import CacheBook, cache_bytes
+from locant.probe.call import Call, fit_positions
+from locant.probe.capture import UnitCapture
+from locant.probe.decode import decode_columns
+from locant.probe.passes import Pass
+from locant.probe.references import to_device
+from locant.probe.rows import RowInputs, reduce_rows
+from locant.probe.segments import start_flags
+from locant.probe.slopes import alibi_slopes
+from locant.probe.transfer import Shipment, attention_tensors
+
+
+@dataclass(slots=True)
+class Finished:
+    """One pass, waiting for the device and for the agent's thread. Made for every pass: what can wait does.
+
+    `inputs`: None for a call without tokens; on the CPU its tensors are copies that are still to be reduced.
+    """
+
+    capture: UnitCapture
+    state: Pass
+    time: float
+    error: str
+    inputs: RowInputs | None
+    shipment: Shipment | None
+    growths: tuple[tuple[int, int], ...]
+    cache_bytes: int
+
+    @property
+    def ready(self) -> bool:
+        """Whether everything has arrived."""
+        return self.state.stopwatch.ready and (self.shipment is None or self.shipment.arrived)
+
+
+def finish(capture: UnitCapture, state: Pass, output: Any, book: CacheBook, time: float) -> Finished:
+    """Keep what is needed of a pass. Launches device work, waits for none."""
+    error = _raised(output)
+    returned = _returned_cache(output)
+    cache = state.call.cache if state.call.cache is not None else returned
+    if state.cache_id == 0:
+        state.cache_id, state.cache_parent = book.identify(cache)
+    elif returned is not state.call.cache:
+        book.inherit(returned, state.cache_id)
+    with torch.no_grad():
+        inputs = row_inputs(capture, state)
+        tensors = _tensors(capture, state, inputs)
+    return Finished(
+        capture=capture,
+        state=state,
+        time=time,
+        error=error,
+        inputs=inputs,
+        shipment=Shipment(tensors) if tensors else None,
+        growths=capture.growth.look(),
+        cache_bytes=cache_bytes(cache) if cache is not None else 0,
+    )
+
+
+def _raised(output: Any) -> str:
+    """Class name of the exception that is leaving the forward; "" when it returned."""
+    kind = sys.exc_info()[0] if output is None else None
+    return kind.__name__ if kind is not None else ""
+
+
+def _returned_cache(output: Any) -> Any:
+    found = getattr(output, "past_key_values", None)
+    if found is None and isinstance(output, (tuple, list)):
+        found = next((item for item in output if hasattr(item, "get_seq_length")), None)
+    return found
+
+
+def row_inputs(capture: UnitCapture, state: Pass) -> RowInputs | None:
+    """The inputs of the reduction on one device; None for a call without tokens.
+
+    On the CPU the tensors are copies: a caller may write into its buffers as soon as the forward is over.
+    """
+    call = _upright(capture, state)
+    if not call.batch or call.device is None:
+        return None
+    cached = state.cached if state.cached is not None else 0
+    positions = fit_positions(_positions(capture, state, cached), call.batch, call.queries)
+    device = positions.device if positions is not None else call.device
+    mask = call.mask if call.mask is not None else state.padding_mask
+    if mask is not None and mask.shape[0] != 1 and mask.shape[0] != call.batch:
+        mask = None
+    starts = start_flags(state.segments, call.batch, call.queries) if state.segments is not None else None
+    return RowInputs(
+        batch=call.batch,
+        queries=call.queries,
+        device=device,
+        ids=_on(call.ids, device),
+        positions=_on(positions, device),
+        mask=_on(mask, device),
+        opaque_mask=call.opaque_mask,
+        cached=_on(cached, device) if isinstance(cached, Tensor) else cached,
+        token_types=_on(call.token_types, device) if capture.rules.token_types else None,
+        starts=_on(starts, device),
+    )
+
+
+def _on(tensor: Tensor | None, device: torch.device) -> Any:
+    """A copy on the CPU, the tensor itself elsewhere: there the reduction is launched at once."""
+    if tensor is None:
+        return None
+    if device.type == "cpu":
+        return tensor.detach().clone()
+    return tensor if tensor.device == device else to_device(tensor, device)
+
+
+def _upright(capture: UnitCapture, state: Pass) -> Call:
+    """Plain torch modules may take [sequence, batch]: the table's rows or the padding mask tell."""
+    call = state.call
+    if capture.has_config or call.ids is None or call.batch == call.queries:
+        return call
+    swapped = (call.queries, call.batch)
+    by_mask = state.padding_mask is not None and tuple(state.padding_mask.shape) == swapped
+    by_table = state.positions is not None and state.positions.numel() == call.batch and state.positions.dim() < 2
+    return call.transposed() if by_mask or by_table else call
+
+
+def _positions(capture: UnitCapture, state: Pass, cached: int | Tensor) -> Tensor | None:
+    """As they reached the table or the rotary module; from an ALiBi bias; else as the caller gave them."""
+    if state.positions is not None:
+        return state.positions
+    profile, bias = capture.profile, state.bias
+    if bias is not None and profile.family in fam.COUNTING_ALIBI:
+        slope = alibi_slopes(profile.heads)[capture.steepest]
+        return positions_from(bias, slope, capture.steepest, cached, state.call.queries)
+    ignores_them = profile.scheme in (fam.ALIBI, fam.RELATIVE, fam.NONE)
+    return None if ignores_them else state.call.positions
+
+
+def _tensors(capture: UnitCapture, state: Pass, inputs: RowInputs | None) -> dict[str, Tensor]:
+    """What has to travel, by name."""
+    named: dict[str, Tensor] = {}
+    if inputs is not None and inputs.device.type != "cpu":
+        single = inputs.queries == 1
+        named["rows"] = decode_columns(inputs) if single else reduce_rows(inputs, capture.rules)
+    if state.rotary:
+        named["rotary"] = torch.stack(state.rotary).amax(0)
+    if state.hashed:
+        named["hash"] = state.hashed[0]
+    if state.bias is not None and state.looks_at_rotary and capture.slopes is not None:
+        named["bias"] = _bias(capture, state, state.bias, capture.slopes)
+    return {**named, **attention_tensors(state.layers)} if state.layers else named
+
+
+def _bias(capture: UnitCapture, state: Pass, bias: Tensor, slopes: Tensor) -> Tensor:
+    kept = state.call.mask != 0 if state.call.mask is not None else None
+    slopes = slopes if slopes.device == bias.device else to_device(slopes, bias.device)
+    kept = kept if kept is None or kept.device == bias.device else to_device(kept, bias.device)
+    state.rotary_dtype = str(bias.dtype).removeprefix("torch.")
+    return measure(bias, slopes, capture.steepest, kept)

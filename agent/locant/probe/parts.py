@@ -1,0 +1,109 @@
+"""The bodies of the hooks on positional parts: the positions in use, the mask that arrives, cos and sin as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from locant.observation import ModelProfile
+from locant.probe.alibi import bias_rows, positions_from_buckets
+from locant.probe.call import keep_mask
+from locant.probe.lookups import LookupMode
+from locant.probe.passes import Pass, PassSlot
+from locant.probe.references import Frequency, frequency_book, identity
+from locant.probe.rotary import compare, parameters_hash, waves
+from locant.probe.structure import Unit, inv_freq_names
+
+
+class PartHooks:
+    """Hook bodies for the parts of one unit. They write into the pass that their thread is in, and into nothing else.
+
+    `changed` is set when a frequency tensor was replaced or written to: the model wants a new audit.
+    """
+
+    def __init__(self, unit: Unit, profile: ModelProfile, slot: PassSlot) -> None:
+        self.changed = False
+        self._profile = profile
+        self._slot = slot
+        self._frequencies = frequency_book(unit)
+
+    def table_indices(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Pre-hook of a plain table: the argument is the index."""
+        state = self._slot.current
+        index = args[0] if args else kwargs.get("input")
+        if state is not None and state.positions is None and isinstance(index, Tensor):
+            state.positions = index
+
+    def table_opens(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Pre-hook of a table that computes its indices."""
+        slot = self._slot
+        if slot.current is not None and slot.current.positions is None and slot.mode is None:
+            slot.open_mode(LookupMode(module))
+
+    def table_closes(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        """Forward hook of such a table, whether it raised or not."""
+        state, mode = self._slot.current, self._slot.close_mode()
+        if state is not None and isinstance(mode, LookupMode):
+            state.positions = mode.index
+
+    def buckets(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Pre-hook of a relative bias embedding: distance buckets [Q, K]."""
+        state = self._slot.current
+        if state is not None and state.positions is None and args:
+            with torch.no_grad():
+                state.positions = positions_from_buckets(args[0], state.call.queries)
+
+    def bias(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Pre-hook of the first layer in an ALiBi family."""
+        state = self._slot.current
+        if state is not None and state.bias is None:
+            state.bias = bias_rows(kwargs.get("alibi", kwargs.get("position_bias")), self._profile.heads)
+
+    def padding(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Pre-hook of torch's own encoder or decoder stack: the mask that really arrives there."""
+        state = self._slot.current
+        given = kwargs.get("src_key_padding_mask", kwargs.get("tgt_key_padding_mask"))
+        if state is not None and state.padding_mask is None and isinstance(given, Tensor) and given.dim() == 2:
+            state.padding_mask = keep_mask(given)
+
+    def rotary(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any) -> None:
+        """Forward hook of a rotary module: positions in, cos and sin out."""
+        state = self._slot.current
+        positions = kwargs.get("position_ids", args[1] if len(args) > 1 else None)
+        if state is None or not isinstance(positions, Tensor) or positions.is_floating_point():
+            return
+        state.rotary_seen = True
+        if state.positions is None:
+            state.positions = positions
+        layer_type = kwargs.get("layer_type", args[2] if len(args) > 2 else None)
+        name = f"{layer_type}_inv_freq" if isinstance(layer_type, str) else "inv_freq"
+        known = self._frequencies.get((id(module), name)) or self._frequencies.get((id(module), ""))
+        if known is not None:
+            with torch.no_grad():
+                self._look_at_frequencies(state, module, known)
+                if state.looks_at_rotary:
+                    _look_at_waves(state, positions, output, known)
+
+    def _look_at_frequencies(self, state: Pass, module: nn.Module, known: Frequency) -> None:
+        """Hash the frequencies when they may change, when a pass is sampled and when the tensor is another one."""
+        if state.hashed:
+            return
+        tensors = [getattr(module, name) for name in inv_freq_names(module)]
+        if not tensors:
+            return
+        if not known.volatile and identity(tensors[0]) != known.identity:
+            known.identity = identity(tensors[0])
+            self.changed = True
+        if known.volatile or self.changed or state.looks_at_rotary:
+            state.hashed.append(parameters_hash(tensors))
+
+
+def _look_at_waves(state: Pass, positions: Tensor, output: Any, known: Frequency) -> None:
+    found = waves(positions, output)
+    result = compare(found, known.reference) if found is not None else None
+    if found is not None and result is not None:
+        state.rotary.append(result)
+        state.rotary_dtype = str(found.cos.dtype).removeprefix("torch.")
