@@ -80,6 +80,7 @@ def check(path: str, config: str | None) -> None:
 @click.option("--web.config.file", "web_config_file", default=None, help="TLS and passwords, exporter-toolkit format.")
 @click.option("--socket.path", "socket_path", default=None, help="Where the probes connect.")
 @click.option("--socket.mode", "socket_mode", default=None, help="Who may connect, in octal: 0660.")
+@click.option("--state.path", "state_path", default=None, help="Keep release statistics here across restarts.")
 @click.option("--otlp.endpoint", "otlp_endpoint", default=None, help="Push OTLP metrics here as well.")
 @click.option("--log.format", "log_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def agent(path: str | None, log_format: str, **flags: str | None) -> None:

@@ -15,6 +15,7 @@ from locant.sidecar.config import AgentConfig
 from locant.sidecar.judge import Judge
 from locant.sidecar.references import load_references
 from locant.sidecar.service import Agent
+from locant.sidecar.state_file import StateWriter, load_state
 from locant.sidecar.usage import own_usage
 from locant.wire.receiver import Receiver
 from locant_exporters.http import Server, serve
@@ -35,6 +36,7 @@ _FIXED = (
     "socket_allowed_uids",
     "otlp_endpoint",
     "otlp_interval_seconds",
+    "state_path",
 )
 """Settings of what is opened once; a reload that changes them says so."""
 _REASONS = {
@@ -57,6 +59,7 @@ class Daemon:
         self._config = config
         self._reload = reload
         self._agent = Agent(config, Judge(), references=load_references(config.reference_path), usage=own_usage)
+        self._state = StateWriter(config.state_path) if config.state_path is not None else None
         self._receiver = Receiver(
             str(config.socket_path),
             mode=config.socket_mode,
@@ -67,7 +70,7 @@ class Daemon:
         self._reloading = threading.Event()
         self._applying = threading.Lock()
         self._ticked: float | None = None
-        self._next_tend = 0.0
+        self._next_tend = self._next_save = 0.0
 
     def readiness(self) -> bool | str:
         """True while observations are taken; else why not."""
@@ -83,6 +86,8 @@ class Daemon:
 
     def run(self, announce: Callable[[str], None] = lambda _: None) -> None:
         """Open everything, serve until stopped, flush and close. `announce` gets the address of the metrics page."""
+        if self._config.state_path is not None:
+            self._agent.restore(load_state(self._config.state_path))
         server = self._open_web()
         try:
             self._receiver.open()
@@ -98,6 +103,8 @@ class Daemon:
         finally:
             self._stopping.set()
             self._receiver.close()
+            if self._state is not None:
+                self._state.finish(self._agent.saved(), _EXPORT_DEADLINE_SECONDS)
             if pusher is not None:
                 pusher.close(_EXPORT_DEADLINE_SECONDS)
             server.close()
@@ -138,6 +145,11 @@ class Daemon:
         outcomes = {"prometheus": server.outcomes} | ({"otlp": pusher.outcomes} if pusher is not None else {})
         for exporter, outcome in outcomes.items():
             self._agent.note_exports(exporter, outcome.ok, outcome.error)
+        if self._state is not None:
+            if time.monotonic() >= self._next_save:
+                self._next_save = time.monotonic() + self._config.state_interval_seconds
+                self._state.save(self._agent.saved())
+            self._agent.note_exports("state", self._state.ok, self._state.errors)
 
     def _losses(self) -> Counter[str]:
         losses = Counter({"lost": self._receiver.gaps})

@@ -5,10 +5,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
 
+from locant.observation import CanaryFacts
 from locant.wire.sender import Sender
 from locant_slo.catalogue import metrics
 from support.agent_process import ATTACHED, decode_pass, started
@@ -101,3 +104,59 @@ def test_bad_input_is_a_sentence_and_exit_status_2(flags, says, tmp_path):
     assert run.returncode == 2
     assert says in run.stderr
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.server
+def test_release_statistics_survive_kill_9_and_counters_begin_anew(start, tmp_path):
+    flags = {"LOCANT_STATE_PATH": str(tmp_path / "state"), "LOCANT_STATE_INTERVAL_SECONDS": "0.2"}
+    config = tmp_path / "locant.yaml"
+    config.write_text("".join(f"{name.removeprefix('LOCANT_').lower()}: {value}\n" for name, value in flags.items()))
+    agent = start(f"--config.file={config}")
+    sender = Sender(agent.socket, jitter=lambda low, high: 0.0)
+    sender.send([ATTACHED, CanaryFacts(1, 77.0, "case", "copy", "up_to_1", False, True, last_of_run=True)])
+    eventually(lambda: agent.value(metrics.CANARY_LAST_RUN, model="chat") == 77)
+    saved = agent.value(metrics.EXPORTS, exporter="state", outcome="ok")
+    eventually(lambda: agent.value(metrics.EXPORTS, exporter="state", outcome="ok") >= saved + 2)
+    agent.kill()
+    again = start(f"--config.file={config}")
+    eventually(lambda: sender.send([decode_pass(1)]) == 1)
+    eventually(again.passes)
+    assert again.value(metrics.CANARY_LAST_RUN, model="chat") == 77
+    assert again.value(metrics.CANARY_CASES, model="chat") is None
+    sender.close()
+
+
+@pytest.mark.server
+def test_a_broken_state_file_is_moved_aside_and_the_agent_starts(start, tmp_path):
+    (tmp_path / "state").write_text("not ours")
+    config = tmp_path / "locant.yaml"
+    config.write_text(f"state_path: {tmp_path}/state\n")
+    agent = start(f"--config.file={config}")
+    assert "is no state" in agent.log.read_text()
+    assert (tmp_path / "state.refused").read_text() == "not ours"
+
+
+@pytest.mark.server
+def test_scrapes_pushes_and_the_agents_own_cost_are_counted(start):
+    agent = start(f"--otlp.endpoint=http://127.0.0.1:{free_port()}/v1/metrics")
+    eventually(lambda: (agent.value(metrics.EXPORTS, exporter="prometheus", outcome="ok") or 0) > 0)
+    assert agent.value(metrics.EXPORTS, exporter="otlp", outcome="ok") == 0
+    assert agent.value(metrics.AGENT_CPU) > 0
+    assert agent.value(metrics.AGENT_MEMORY) > 2**20
+
+
+@pytest.mark.server
+def test_a_reload_over_http_answers_with_what_is_wrong(start, tmp_path):
+    config = tmp_path / "locant.yaml"
+    config.write_text("series_limit: 500\n")
+    agent = start(f"--config.file={config}")
+    url = f"http://127.0.0.1:{agent.port}/-/reload"
+    assert urllib.request.urlopen(urllib.request.Request(url, method="POST")).status == 200
+    config.write_text("series_limit: lots\n")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(urllib.request.Request(url, method="POST"))
+    assert "series_limit" in refused.value.read().decode()
+    refused.value.close()
+    config.write_text("socket_mode: '0600'\n")
+    urllib.request.urlopen(urllib.request.Request(url, method="POST")).close()
+    assert "socket_mode: changed, but takes effect at the next start only" in agent.log.read_text()

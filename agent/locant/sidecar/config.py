@@ -66,6 +66,8 @@ class AgentConfig(BaseModel):
     detach_grace_seconds: Annotated[float, BeforeValidator(_seconds), Field(ge=0, allow_inf_nan=False)] = 120.0
     silent_model_seconds: Seconds = 21_600.0
     reference_path: Path | None = None
+    state_path: Path | None = None
+    state_interval_seconds: Seconds = 30.0
 
     web_listen_address: str = "127.0.0.1:9466"
     web_config_file: Path | None = None

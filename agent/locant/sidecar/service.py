@@ -17,6 +17,7 @@ from locant.sidecar.attendance import Attendance
 from locant.sidecar.checks import KNOWN_CHECKS
 from locant.sidecar.config import AgentConfig
 from locant.sidecar.references import References
+from locant.sidecar.saved import SavedState
 from locant.sidecar.store import FindingLog, Store
 from locant.sidecar.usage import Usage
 from locant_slo.catalogue import metrics
@@ -128,6 +129,18 @@ class Agent:
             self._books.reconfigure(config)
             if references is not None:
                 self._books.adopt(references)
+
+    def saved(self) -> SavedState:
+        """What outlives this process: statistics of releases and findings."""
+        with self._lock:
+            return SavedState(self._books.saved(self._clock()), self._store.findings())
+
+    def restore(self, state: SavedState) -> None:
+        """Go on where an earlier process left; call it before the first observation."""
+        with self._lock:
+            self._books.restore(state.releases)
+            for finding in state.findings:
+                self._store.recall(finding)
 
     def note_channel(self, depth: int, dropped: Mapping[str, int]) -> None:
         """What the channel before this agent says: observations waiting, and all its losses so far, by reason."""

@@ -67,6 +67,10 @@ SIGNAL = Label(
     ("positions", "mask", "cache", "rotary", "attention", "segments", "memory", "timing"),
 )
 STAGE = Label("stage", "where the time went", ("capture", "drain", "judge", "snapshot"))
-EXPORTER = Label("exporter", "where the snapshot went", ("prometheus", "otlp", "mlflow", "wandb", "triton"))
+EXPORTER = Label(
+    "exporter",
+    "where the snapshot went; `state` is the file that outlives the agent",
+    ("prometheus", "otlp", "mlflow", "wandb", "triton", "state"),
+)
 SCHEME = Label("scheme", "the positional scheme")
 BASELINE_VERSION = Label("baseline_version", "the release that this one is compared with")

@@ -25,6 +25,7 @@ from locant.sidecar.accountant.lengths import NewSequence, PrefillTracker, told
 from locant.sidecar.accountant.subject import Subject
 from locant.sidecar.accountant.traffic import traffic
 from locant.sidecar.references import Lengths, Reference
+from locant.sidecar.saved import SavedRelease
 from locant.sidecar.store import Update, add, put
 from locant_slo.catalogue import metrics
 
@@ -93,6 +94,17 @@ class Account:
             loss=loss,
             entropy=self._entropy.measured(),
         )
+
+    def saved(self, now: float) -> SavedRelease:
+        """What of this release outlives the agent's process."""
+        parts = (self._drift.saved(), self._canary.saved(), self._entropy.saved())
+        return SavedRelease(*self.subject.labels, now, *parts)
+
+    def restore(self, saved: SavedRelease) -> Iterator[Update]:
+        """Go on where the agent's last process left this release."""
+        self._drift.restore(saved.drift)
+        self._entropy.restore(saved.entropy)
+        yield from self._canary.restore(saved.canary, self.subject)
 
     def _forward(self, facts: ForwardFacts, verdict: Verdict, now: float) -> Iterator[Update]:
         self._coverage.take(facts)

@@ -11,6 +11,7 @@ from locant.sidecar.accountant.birth import KnownCheck, counters_at_zero, identi
 from locant.sidecar.accountant.subject import Subject
 from locant.sidecar.config import AgentConfig
 from locant.sidecar.references import References
+from locant.sidecar.saved import SavedRelease
 from locant.sidecar.store import Store
 from locant_slo.catalogue import ALL, Tier, metrics
 
@@ -18,6 +19,8 @@ _LIVENESS = (metrics.LAST_OBSERVATION, metrics.WATCH_COVERAGE, metrics.PEAK_MEMO
 """What stops being true the moment a watch is closed; the rest waits for a last scrape."""
 Release = tuple[str, str]
 _MOST_RELEASES = 128
+_KEPT_SECONDS = 7 * 86_400.0
+"""How long the statistics of a release that left are kept for its return, as after a rollback."""
 
 
 class Books:
@@ -39,6 +42,7 @@ class Books:
         self._releases: dict[int, Release] = {}
         self._accounts: dict[Release, Account] = {}
         self._leaving: dict[Release, float] = {}
+        self._saved: dict[Release, SavedRelease] = {}
 
     def full_for(self, observation: ModelAttached) -> bool:
         """Whether there is no room for one more release; those that are known always have theirs."""
@@ -57,8 +61,10 @@ class Books:
         if release in self._accounts:
             self._accounts[release].subject = subject
         else:
-            self._accounts[release] = Account(subject, now)
+            account = self._accounts[release] = Account(subject, now)
             self._store.apply(counters_at_zero(subject, self._checks))
+            if release in self._saved:
+                self._store.apply(account.restore(self._saved.pop(release)))
         self._store.forget(metrics.MODEL_INFO, lambda labels: labels[:2] == release)
         self._store.apply(identity(subject, self._objectives))
         self._publish_reference(subject)
@@ -100,6 +106,17 @@ class Books:
             references = references.with_model(account.subject.model, account.measured())
         return references if references is not self._references else None
 
+    def saved(self, now: float) -> tuple[SavedRelease, ...]:
+        """The statistics of every release, those included that left or were not seen again since the last start."""
+        present = [account.saved(now) for account in self._accounts.values()]
+        absent = [one for one in self._saved.values() if now - one.time <= _KEPT_SECONDS]
+        absent.sort(key=lambda one: one.time, reverse=True)
+        return (*present, *absent[: max(0, _MOST_RELEASES - len(present))])
+
+    def restore(self, saved: Iterable[SavedRelease]) -> None:
+        """Have these ready for when their releases come under watch."""
+        self._saved.update({(one.model, one.version): one for one in saved})
+
     def adopt(self, references: References) -> None:
         """Compare with these references from now on."""
         self._references = references
@@ -130,5 +147,8 @@ class Books:
 
     def _expire(self, now: float) -> None:
         for release in [release for release, deadline in self._leaving.items() if now >= deadline]:
-            del self._leaving[release], self._accounts[release]
+            self.restore([self._accounts.pop(release).saved(now)])
+            del self._leaving[release]
+            while len(self._saved) > _MOST_RELEASES:
+                del self._saved[next(iter(self._saved))]
             self._store.forget_model(*release)

@@ -9,6 +9,7 @@ from math import isfinite
 from locant.observation import CanaryFacts
 from locant.sidecar.accountant.subject import Subject, sli
 from locant.sidecar.references import Reference, Sum
+from locant.sidecar.saved import SavedCanary
 from locant.sidecar.store import Update, add, put
 from locant_slo.catalogue import metrics
 from locant_slo.catalogue.labels import RESULT
@@ -43,6 +44,7 @@ class CanaryLedger:
         self._flips: Counter[tuple[bool, bool]] = Counter()
         self._loss: dict[str, Sum] = {}
         self._run_loss: dict[str, Sum] = {}
+        self._last_run: float | None = None
 
     def take(self, facts: CanaryFacts, subject: Subject) -> Iterator[Update]:
         """One case; the last of a run also closes the run."""
@@ -56,6 +58,7 @@ class CanaryLedger:
         if predecessor is not None:
             yield from self._compare(facts, predecessor, subject)
         if facts.last_of_run:
+            self._last_run = facts.time
             yield put(metrics.CANARY_LAST_RUN, subject.labels, facts.time)
             yield from compare_loss(self._run_loss, subject)
             self._run_loss = {}
@@ -70,8 +73,33 @@ class CanaryLedger:
         if facts.case not in self._paired and len(self._paired) < self._capacity:
             self._paired.add(facts.case)
             self._flips[was_right, facts.right] += 1
-        evidence = paired_log_evidence(self._flips[True, False], self._flips[False, True])
-        yield put(metrics.REGRESSION_LOG_EVIDENCE, (self._baseline, *subject.labels), evidence)
+        yield from self._evidence(subject)
+
+    def _evidence(self, subject: Subject) -> Iterator[Update]:
+        if self._baseline is not None:
+            evidence = paired_log_evidence(self._flips[True, False], self._flips[False, True])
+            yield put(metrics.REGRESSION_LOG_EVIDENCE, (self._baseline, *subject.labels), evidence)
+
+    def saved(self) -> SavedCanary:
+        """What was answered so far, for the next start of the agent; a run that is under way begins again."""
+        return SavedCanary(
+            latest=dict(self._latest),
+            baseline=self._baseline,
+            paired=tuple(sorted(self._paired)),
+            flips=tuple((was, now, count) for (was, now), count in sorted(self._flips.items())),
+            loss={bucket: (one.total, one.count) for bucket, one in self._loss.items()},
+            last_run=self._last_run,
+        )
+
+    def restore(self, saved: SavedCanary, subject: Subject) -> Iterator[Update]:
+        """Go on where saved answers stood, and show again what they amount to."""
+        self._latest, self._paired = dict(saved.latest), set(saved.paired)
+        self._baseline, self._last_run = saved.baseline, saved.last_run
+        self._flips = Counter({(was, now): count for was, now, count in saved.flips})
+        self._loss = {bucket: Sum(total=total, count=count) for bucket, (total, count) in saved.loss.items()}
+        yield from self._evidence(subject)
+        if self._last_run is not None:
+            yield put(metrics.CANARY_LAST_RUN, subject.labels, self._last_run)
 
     def measured(self) -> tuple[dict[str, bool], dict[str, Sum]]:
         """The latest answer of each case and the loss by position bucket, as a reference keeps them."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from locant.sidecar.accountant.lengths import NewSequence
 from locant.sidecar.accountant.subject import Subject, sli
+from locant.sidecar.saved import SavedDrift
 from locant.sidecar.store import Update, put
 from locant_slo.catalogue.metrics import LENGTH_DRIFT, SEQUENCE_LENGTH
 from locant_slo.statistics import bucket_index, merge_counts, wasserstein_octaves
@@ -57,6 +58,27 @@ class DriftWindow:
         octaves = _octaves(merge_counts([*self._slots, self._current], _BUCKETS), subject)
         if octaves is not None:
             yield put(LENGTH_DRIFT, subject.labels, octaves)
+
+    def saved(self) -> SavedDrift:
+        """The window as it stands, for the next start of the agent."""
+        return SavedDrift(
+            window_seconds=self._window_seconds,
+            slot_ends=self._slot_ends,
+            slots=tuple(map(tuple, self._slots)),
+            current=tuple(self._current),
+            all_counts=tuple(self.all_counts),
+            all_tokens=self.all_tokens,
+        )
+
+    def restore(self, saved: SavedDrift) -> None:
+        """Go on where a saved window stood; one on other edges says nothing here. Slots missed since then are empty."""
+        rows = (*saved.slots, saved.current, saved.all_counts)
+        if any(len(row) != _BUCKETS for row in rows) or len(saved.slots) > SLOTS:
+            return
+        self._window_seconds, self._slot_ends = saved.window_seconds, saved.slot_ends
+        self._slots.extend(map(list, saved.slots))
+        self._current, self.all_counts = list(saved.current), list(saved.all_counts)
+        self.all_tokens = saved.all_tokens
 
     def _judge(self, counts: list[int], subject: Subject) -> Iterator[Update]:
         octaves = _octaves(counts, subject)

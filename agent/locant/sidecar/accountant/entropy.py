@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
 
 from locant.observation import AttentionFacts
 from locant.sidecar.accountant.subject import Subject, sli
 from locant.sidecar.references import LayerEntropy
+from locant.sidecar.saved import SavedLayer
 from locant.sidecar.store import Update, put
 from locant_slo.catalogue.metrics import ENTROPY_HEADS_CHANGED
 from locant_slo.statistics import mean_shift
@@ -62,6 +63,19 @@ class EntropyLedger:
         return {
             index: LayerEntropy(totals=tuple(layer.totals), rows=layer.rows) for index, layer in self._layers.items()
         }
+
+    def saved(self) -> dict[int, SavedLayer]:
+        """The sums as they stand, for the next start of the agent."""
+        return {
+            index: SavedLayer(tuple(one.totals), one.rows, tuple(one.window), one.window_rows, one.changed)
+            for index, one in self._layers.items()
+        }
+
+    def restore(self, saved: Mapping[int, SavedLayer]) -> None:
+        """Go on where saved sums stood."""
+        for index, one in saved.items():
+            if len(one.totals) == len(one.window):
+                self._layers[index] = _Layer(list(one.totals), list(one.window), one.rows, one.window_rows, one.changed)
 
 
 def _judge(index: int, layer: _Layer, subject: Subject) -> Iterator[Update]:

@@ -88,6 +88,10 @@ class Store:
         labels = (mode, severity, finding.check, finding.model, finding.model_version)
         self.add(metrics.FINDINGS, labels, finding.count)
 
+    def recall(self, finding: Finding) -> None:
+        """Take in a finding of the agent's last process without counting it again."""
+        self._findings.merge(finding)
+
     def findings(self) -> tuple[Finding, ...]:
         """All findings, worst first."""
         return self._findings.worst_first()

@@ -1,0 +1,62 @@
+"""What an agent keeps across restarts, as plain values: statistics of releases and findings. Counters begin anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from locant_slo.findings import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class SavedDrift:
+    """A drift window: counts per slot, oldest first, the slot that runs, its end in Unix seconds, and all counts."""
+
+    window_seconds: float
+    slot_ends: float
+    slots: tuple[tuple[int, ...], ...]
+    current: tuple[int, ...]
+    all_counts: tuple[int, ...]
+    all_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class SavedLayer:
+    """Entropy of one layer: nats summed per head, since attach and since the last judgement, with the rows behind."""
+
+    totals: tuple[float, ...]
+    rows: int
+    window: tuple[float, ...]
+    window_rows: int
+    changed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SavedCanary:
+    """Answers by case, paired cases with their flips (was right, is right, how many), and loss by position bucket."""
+
+    latest: dict[str, bool]
+    baseline: str | None
+    paired: tuple[str, ...]
+    flips: tuple[tuple[bool, bool, int], ...]
+    loss: dict[str, tuple[float, int]]
+    last_run: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SavedRelease:
+    """One release of one model; `time` is when it was last under watch, Unix seconds."""
+
+    model: str
+    version: str
+    time: float
+    drift: SavedDrift
+    canary: SavedCanary
+    entropy: dict[int, SavedLayer]
+
+
+@dataclass(frozen=True, slots=True)
+class SavedState:
+    """Everything."""
+
+    releases: tuple[SavedRelease, ...] = ()
+    findings: tuple[Finding, ...] = ()
