@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from locant_alerts.rules import dump
+from locant_alerts.text import dump
 from locant_slo import burn, names, promql
 from locant_slo.catalogue import labels
 from locant_slo.findings import Severity

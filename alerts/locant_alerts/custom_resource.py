@@ -6,25 +6,29 @@ from collections.abc import Sequence
 from typing import Any
 
 from locant_alerts.model import Group
-from locant_alerts.rules import build_groups, dump, group_content
+from locant_alerts.rules import build_groups, group_content
+from locant_alerts.text import dump
 from locant_slo.spec import Spec
 
 LARGEST_OBJECT_BYTES = 524_288
 """What the operator accepts in one object; what is larger is refused by its admission webhook."""
+_FRAME_BYTES = 1_024
+"""Room for what stands around the groups: kind, names and labels."""
 
 
 def build_custom_resources(spec: Spec, largest_bytes: int = LARGEST_OBJECT_BYTES) -> tuple[str, ...]:
     """One PrometheusRule as YAML for each share of the rules that fits. A group is never split: its order matters."""
     shares: list[list[Group]] = [[]]
+    room = largest_bytes - _FRAME_BYTES
+    left = room
     for group in build_groups(spec):
-        if shares[-1] and _size(spec, [*shares[-1], group]) > largest_bytes:
+        size = len(dump({"spec": {"groups": [group_content(group)]}}).encode())
+        if size > left and shares[-1]:
             shares.append([])
+            left = room
         shares[-1].append(group)
+        left -= size
     return tuple(_text(spec, share, index) for index, share in enumerate(shares))
-
-
-def _size(spec: Spec, groups: Sequence[Group]) -> int:
-    return len(_text(spec, groups, len(groups)).encode())
 
 
 def _text(spec: Spec, groups: Sequence[Group], index: int) -> str:

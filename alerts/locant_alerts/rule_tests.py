@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from locant_alerts.burn_scenarios import calm_scenarios, no_data_scenario, tier_scenario
 from locant_alerts.health_scenarios import fault_scenarios, health_scenarios
-from locant_alerts.rules import build_groups, dump
+from locant_alerts.rules import build_groups
 from locant_alerts.scenario import Scenario, as_test, step_seconds
+from locant_alerts.text import dump
 from locant_slo.durations import format_duration
 from locant_slo.spec import Objective, Spec
 

@@ -11,8 +11,9 @@ import yaml
 from alert_support import make_spec
 
 from locant_alerts.model import Alert, Recording
-from locant_alerts.rules import HEADER, build_groups, build_rules
+from locant_alerts.rules import build_groups, build_rules
 from locant_alerts.series import number
+from locant_alerts.text import HEADER
 from locant_slo import names
 from locant_slo.load import load_specs
 from locant_slo.spec import Spec
