@@ -16,42 +16,62 @@ _LOOKUP_ERRORS = frozenset({"IndexError", "AcceleratorError", "RuntimeError"})
 def table_overflow(seen: Pass) -> Iterator[Hit]:
     """A position at or beyond the table's last row; from what the host knows before the call where the call failed."""
     rows = seen.table_rows
-    if seen.facts.phase == "encode" and seen.profile.kind == "encoder_decoder":
-        return  # the profile tells of the decoder's table; an encoder may have a longer one
-    if rows is None or seen.facts.table_growths or (seen.profile.scheme == "sinusoidal" and not seen.facts.error):
+    if (
+        _encoder_of_two(seen)
+        or seen.facts.table_growths
+        or (seen.profile.scheme == "sinusoidal" and not seen.facts.error)
+    ):
         return
-    beyond = {i: row.max_position for i, row in enumerate(seen.rows) if row.real > 0 and row.max_position >= rows}
-    planned = seen.facts.highest_planned_position
-    unseen = not any(row.max_position != ABSENT for row in seen.rows)
-    failed = seen.facts.error in _LOOKUP_ERRORS and unseen
-    if not beyond and not (failed and planned is not None and planned >= rows):
+    beyond = (
+        {}
+        if rows is None
+        else {i: r.max_position for i, r in enumerate(seen.rows) if r.real > 0 and r.max_position >= rows}
+    )
+    limit = rows if rows is not None else _trained_end(seen)
+    if limit is None or not (beyond or _failed_beyond(limit, seen)):
         return
-    highest = max(beyond.values()) if beyond else planned
+    highest = max(beyond.values()) if beyond else seen.facts.highest_planned_position
+    whose = rows_text(beyond, len(seen.rows)) if beyond else "the call"
     effect = f"The call raised {seen.facts.error}. " if seen.facts.error else ""
     yield Hit(
         "table_overflow",
         FailureMode.LENGTH_OVERFLOW,
         Severity.PAGE,
-        f"Position {highest} does not exist: the position table has {rows} rows "
-        f"({rows_text(beyond, len(seen.rows)) if beyond else 'the call'}). {effect}On a GPU this poisons the "
-        "process. Usual cause: prompt plus new tokens longer than the model allows. Limit max_new_tokens or "
-        "truncate before the call.",
+        f"Position {highest} does not exist: the model's positions end at {limit - 1} ({whose}). {effect}On a GPU "
+        "this poisons the process. Usual cause: prompt plus new tokens longer than the model allows. Limit "
+        "max_new_tokens or truncate before the call.",
         {
             "highest_position": highest,
-            "table_rows": rows,
+            "positions": limit,
             "rows": first(beyond),
             "error": seen.facts.error,
-            "planned_position": planned,
+            "planned_position": seen.facts.highest_planned_position,
         },
         frozenset(beyond),
         all_rows=not beyond,
     )
 
 
+def _encoder_of_two(seen: Pass) -> bool:
+    """The profile tells of the decoder's table and length; its encoder may have longer ones."""
+    return seen.facts.phase == "encode" and seen.profile.kind == "encoder_decoder"
+
+
+def _trained_end(seen: Pass) -> int | None:
+    return None if seen.profile.trained_tokens is None else seen.profile.trained_tokens + seen.profile.base
+
+
+def _failed_beyond(limit: int, seen: Pass) -> bool:
+    """The call failed before its positions could be seen, and what the host planned lies beyond the limit."""
+    planned = seen.facts.highest_planned_position
+    unseen = not any(row.max_position != ABSENT for row in seen.rows)
+    return seen.facts.error in _LOOKUP_ERRORS and unseen and planned is not None and planned >= limit
+
+
 def beyond_trained_length(seen: Pass) -> Iterator[Hit]:
     """A request longer than the trained length: a ticket, or information where the scheme extrapolates."""
     trained = seen.profile.trained_tokens
-    if seen.facts.phase == "encode" and seen.profile.kind == "encoder_decoder":
+    if _encoder_of_two(seen):
         return
     if trained is None or (seen.profile.scheme == "learned" and seen.table_rows is not None):
         return
@@ -77,9 +97,14 @@ def beyond_trained_length(seen: Pass) -> Iterator[Hit]:
 
 
 def span(row: RowFacts, state: RowState | None, seen: Pass) -> int | None:
-    """How far apart the farthest tokens of a request are. Absolute families: the highest position instead."""
-    if row.real <= 0 or ABSENT in (row.max_position, row.min_position):
+    """How far apart the farthest tokens of a request are; in absolute families, how far the highest position reaches.
+
+    Where positions are not seen, the number of tokens. A sliding window bounds what tokens see of each other.
+    """
+    if row.real <= 0:
         return None
+    if ABSENT in (row.max_position, row.min_position):
+        return max(row.real_before, 0) + row.real if seen.profile.window is None else None
     if seen.profile.absolute:
         return row.max_position - seen.profile.base + 1
     before = max(row.real_before, 0) if row.real_before != ABSENT else 0

@@ -69,8 +69,8 @@ def _cause(row: RowFacts, state: RowState, shift: int) -> str:
 
 
 def cache_not_reset(seen: Pass) -> Iterator[Hit]:
-    """A request starts at the first position on a cache that still holds another one's tokens."""
-    found = {i: pair for i, pair in moved(seen).items() if restarted(*pair, seen)}
+    """A request starts on a cache that still holds another one's tokens: at the first position, or with its opening."""
+    found = {i: pair for i, pair in moved(seen).items() if restarted(*pair, seen)} or _opened_again(seen)
     if not found:
         return
     row, _ = next(iter(found.values()))
@@ -78,9 +78,10 @@ def cache_not_reset(seen: Pass) -> Iterator[Hit]:
         "cache_not_reset",
         FailureMode.STREAMING_STATE,
         Severity.PAGE,
-        f"Positions restart at {row.first_position} while the cache still holds {row.real_before} tokens of before "
-        f"({rows_text(found, len(seen.rows))}): new tokens attend to an earlier request, and its content may leak. "
-        f"Usual cause: the cache or workspace is not cleared between requests. Reset it, or continue its positions.",
+        f"A request starts anew, at position {row.first_position}, while the cache still holds {row.real_before} "
+        f"tokens of before ({rows_text(found, len(seen.rows))}): new tokens attend to an earlier request, and its "
+        "content may leak. Usual cause: the cache or workspace is not cleared between requests. Reset it, or "
+        "continue its positions.",
         {
             "rows": first(found),
             "position": row.first_position,
@@ -89,6 +90,20 @@ def cache_not_reset(seen: Pass) -> Iterator[Hit]:
         },
         frozenset(found),
     )
+
+
+def _opened_again(seen: Pass) -> dict[int, tuple[RowFacts, RowState]]:
+    """Encoder-decoders open every request with the same decoder prompt: all rows repeat theirs on a cache in use."""
+    found = {
+        i: (r, s) for i, (r, s) in enumerate(zip(seen.rows, seen.states, strict=True)) if s and _repeats_opening(r, s)
+    }
+    return found if seen.profile.kind == "encoder_decoder" and len(found) == len(seen.rows) else {}
+
+
+def _repeats_opening(row: RowFacts, state: RowState) -> bool:
+    """One token alone may come back by chance or as padding; two or more in place do not."""
+    same = known(row.first_token_hash) and row.first_token_hash == state.opening_hash
+    return same and row.real == state.opening_tokens >= 2 and cache_change(row, state) == 0
 
 
 def rows_mixed_up(seen: Pass) -> Iterator[Hit]:

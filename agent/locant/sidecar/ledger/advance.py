@@ -40,6 +40,8 @@ def advance(
         open_pads=open_pads,
         packed=row.resets > 0 or facts.packed or (same_request is not None and same_request.packed),
         losses=losses,
+        opening_hash=row.first_token_hash if same_request is None else same_request.opening_hash,
+        opening_tokens=row.real if same_request is None else same_request.opening_tokens,
         suspect_offset=suspect[0],
         suspect_limit=suspect[1],
     )

@@ -120,7 +120,7 @@ class Ledger:
 
 
 def starts_afresh(row: RowFacts) -> bool:
-    """Nothing real of this sequence is cached: a new request, in a new cache, a cleared one or a slot with a masked past."""
+    """Nothing real of this sequence is cached: a new cache, a cleared one, or a slot whose past is masked."""
     return row.cache_tokens == 0 or row.real_before == 0 or (row.cache_tokens == ABSENT and row.real_before == ABSENT)
 
 

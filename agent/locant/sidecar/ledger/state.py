@@ -14,7 +14,8 @@ class RowState:
     `real` are what the cache should hold before the next call. A request whose cache shrank while its positions ran
     on is either evicting (legal) or rolled back without its positions: `suspect_offset` is the offset since then, and
     `suspect_limit` the size that an evicting cache would never pass again. `losses` counts the gaps in the model's
-    passes until then: behind a gap anything may have happened to the cache.
+    passes until then: behind a gap anything may have happened to the cache. `opening_hash` and `opening_tokens` tell
+    the request's first call again when it comes back.
     """
 
     offset: int | None
@@ -30,6 +31,8 @@ class RowState:
     open_pads: int = 0
     packed: bool = False
     losses: int = 0
+    opening_hash: int = 0
+    opening_tokens: int = 0
     suspect_offset: int | None = None
     suspect_limit: int = 0
 
