@@ -100,12 +100,20 @@ def test_declared_boundaries_that_do_not_restart_are_misses():
 
 
 def test_the_separator_is_found_by_structure():
-    rules = RowRules(token_types=2)
+    rules = RowRules(token_types=2, special_below=4)
     [pair, single] = reduce([[1, 9, 8, 3, 7, 3], [1, 9, 8, 7, 6, 3]], rules=rules)
     assert (pair.separators, single.separators) == (2, ABSENT)
     assert pair.segments_seen == 1
     [typed] = reduce([[1, 9, 8, 3, 7, 3]], rules=rules, token_types=[[0, 0, 0, 0, 1, 1]])
     assert typed.segments_seen == 2
+
+
+def test_words_that_happen_to_repeat_are_no_separators():
+    rules = RowRules(token_types=2, special_below=4)
+    rows = reduce([[1, 9, 5, 8, 7, 5], [3, 9, 8, 7, 6, 3]], rules=rules)
+    assert [row.separators for row in rows] == [ABSENT, ABSENT]
+    mixed = reduce([[1, 9, 8, 3, 7, 3], [1, 9, 8, 7, 6, 2]], rules=rules)
+    assert [row.separators for row in mixed] == [ABSENT, ABSENT]
 
 
 def test_a_repeated_word_at_the_end_is_no_separator():

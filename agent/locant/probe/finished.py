@@ -132,10 +132,13 @@ def _upright(capture: UnitCapture, state: Pass) -> Call:
 
 
 def _positions(capture: UnitCapture, state: Pass, cached: int | Tensor) -> Tensor | None:
-    """As they reached the table or the rotary module; from an ALiBi bias; else as the caller gave them."""
-    if state.positions is not None:
-        return state.positions
+    """As they reached the table or the rotary module; from an ALiBi bias; else as the caller gave them.
+
+    Falcon builds its rotary module even where ALiBi takes its place: what reaches it then has no effect.
+    """
     profile, bias = capture.profile, state.bias
+    if state.positions is not None and profile.scheme != fam.ALIBI:
+        return state.positions
     if bias is not None and profile.family in fam.COUNTING_ALIBI:
         slope = alibi_slopes(profile.heads)[capture.steepest]
         return positions_from(bias, slope, capture.steepest, cached, state.call.queries)

@@ -27,7 +27,7 @@ def segments_seen(inputs: RowInputs, rules: RowRules, kept: KeptTokens) -> Tenso
 
 
 def separators(inputs: RowInputs, rules: RowRules, kept: KeptTokens) -> Tensor:
-    """Separator tokens among the real ones after the first, int64 [B]: some families open a row with their separator.
+    """Separator tokens among the real ones after the first, int64 [B]; some families open a row with their separator.
 
     When the id is not known, in a model with token types: the token that ends every row, if it occurs between words
     too, is smaller than all of them, larger than the row's opener, and among the lowest ids. Vocabularies of models
