@@ -69,7 +69,7 @@ def _row(row: Sequence[int], rules: RowRules, ids: bool, opaque: bool, declared:
         resets=steps,
         repeats=steps,
         segments_seen=int(real) if rules.token_types else ABSENT,
-        separators=_separators(token, rules, ids, real),
+        separators=0 if ids and rules.separator_id is not None else ABSENT,
         boundary_misses=0 if declared and axes else ABSENT,
         first_token_hash=token_hash(token, rules.salt) if ids and real else 0 if ids else ABSENT,
         **_UNSEEN,
@@ -81,12 +81,6 @@ _UNSEEN = dict.fromkeys(RowFacts._fields[-6:], ABSENT)
 
 def _slack(rules: RowRules) -> bool:
     return rules.pad_starts or rules.pad_ends
-
-
-def _separators(token: int, rules: RowRules, ids: bool, real: bool) -> int:
-    if not ids or rules.separator_id is None:
-        return ABSENT
-    return int(real and token == rules.separator_id)
 
 
 def token_hash(token: int, salt: int) -> int:
