@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 from pathlib import Path
 
 import yaml
@@ -34,7 +35,7 @@ def load_specs(path: Path) -> tuple[Spec, ...]:
             specs += parse_specs(_read(file), str(file))
         except SpecError as error:
             problems += [f"{prefix}{problem}" for problem in error.problems]
-    problems += _shared_services(specs) if not problems else []
+    problems += _together(specs) if not problems else []
     if problems:
         raise SpecError(str(path), tuple(problems))
     return tuple(specs)
@@ -67,7 +68,7 @@ def parse_specs(text: str, source: str) -> tuple[Spec, ...]:
         except ValidationError as error:
             found += problems_of(error, Spec)
         problems += [f"{prefix}{problem}" for problem in found]
-    problems += _shared_services(specs) if not problems else []
+    problems += _together(specs) if not problems else []
     if problems:
         raise SpecError(source, _some(problems))
     return tuple(specs)
@@ -85,10 +86,18 @@ def _errors(spec: Spec) -> Iterator[str]:
             yield f"{item.path.removeprefix(': ')}: {item.sentence}"
 
 
-def _shared_services(specs: Iterable[Spec]) -> list[str]:
-    services = [spec.service for spec in specs]
-    twice = sorted({service for service in services if services.count(service) > 1})
-    return [f"service: {service!r} stands in two documents; put its objectives into one" for service in twice]
+def _together(specs: Sequence[Spec]) -> list[str]:
+    """What stands against specs side by side: one name twice, or two that would count each other's models."""
+    problems = []
+    for one, other in combinations(specs, 2):
+        if one.service == other.service:
+            problems.append(f"service: {one.service!r} stands in two documents; put its objectives into one")
+        elif not any(other.selector.get(name, value) != value for name, value in one.selector.items()):
+            problems.append(
+                f"selector: {one.service!r} and {other.service!r} would count each other's models; give each its own "
+                f"selector, as in selector: {{job: {one.service}}}"
+            )
+    return problems
 
 
 def _syntax(error: yaml.YAMLError) -> str:

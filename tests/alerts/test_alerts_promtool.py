@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from alert_support import make_spec, run_tests
+from alert_support import events, make_spec, only, promtool_test, run_tests
 
+from locant_alerts.model import Alert
 from locant_alerts.rule_tests import build_rule_tests
 from locant_alerts.rules import build_groups, build_rules
 from locant_slo.load import load_specs
@@ -128,3 +130,43 @@ def test_the_order_of_evaluation_is_stated():
     spec = make_spec()
     content = yaml.safe_load(build_rule_tests(spec, "chat.rules.yaml"))
     assert content["group_eval_order"] == [group.name for group in build_groups(spec)]
+
+
+def test_the_words_of_an_alert_have_its_numbers_and_names(program, tmp_path):
+    """Rendered by Prometheus' own templates, to the letter."""
+    spec = make_spec(LONE | {"alerting": TWO_TIERS}, health={"enabled": False})
+    release = {"model": "gpt2", "model_version": "7"}
+    finding = {"failure_mode": "F3", "severity": "page", "check": "mask_missing"} | release
+    shown = ", ".join(f'{key}="{value}"' for key, value in finding.items())
+    tests = [
+        {
+            "interval": "1m",
+            "input_series": [
+                events("position_integrity", "0+100x40", **release),
+                events("position_integrity", "0+25x40", bad=True, **release),
+                {"series": f"locant_findings_total{{{shown}}}", "values": "0x20 1x20"},
+            ],
+            "alert_rule_test": [
+                rendered(spec, "LocantPositionalFault", "padding_leakage", finding, "", 21),
+                rendered(spec, "LocantIntegrityBudgetBurn", "fast", release, "25%", 21),
+            ],
+        }
+    ]
+    rules = only(build_rules(spec), "chat/integrity/30s", "chat/integrity/1m", "chat/faults")
+    assert promtool_test(program("promtool"), tmp_path, spec, tests, rules=rules) == ""
+
+
+def rendered(spec: Spec, alert: str, which: str, labels: dict[str, str], value: str, minute: int) -> dict[str, Any]:
+    """What promtool must find: the rule's own words, with each template replaced by hand."""
+    rules = [rule for group in build_groups(spec) for rule in group.rules if isinstance(rule, Alert)]
+    rule = next(rule for rule in rules if rule.alert == alert and which in rule.labels.values())
+    identity = {} if value == "" else {"slo": "integrity", "service": "chat", "indicator": "position_integrity"}
+    words = {}
+    for name, text in rule.annotations.items():
+        for label, shown in labels.items():
+            text = text.replace("{{ $labels." + label + " }}", shown)
+        words[name] = text.replace("{{ $value | humanizePercentage }}", value)
+        assert "{{" not in words[name]
+    wanted = {"exp_labels": {**labels, **identity, **rule.labels}, "exp_annotations": words}
+    others = [rendered(spec, alert, "medium", labels, value, minute)["exp_alerts"][0]] if which == "fast" else []
+    return {"eval_time": f"{minute}m", "alertname": alert, "exp_alerts": [wanted, *others]}

@@ -22,6 +22,9 @@ objectives:
   - {name: integrity, indicator: position_integrity, target: 0.999}
 """
 
+CHAT = GOOD + "selector: {job: chat}\n"
+SEARCH = CHAT.replace("chat", "search")
+
 
 def problems(text: str) -> tuple[str, ...]:
     with pytest.raises(SpecError) as caught:
@@ -145,8 +148,13 @@ class TestYaml:
 
 class TestSeveral:
     def test_documents_are_several_specs(self):
-        two = parse_specs(GOOD + "---" + GOOD.replace("chat", "search"), "slo.yaml")
+        two = parse_specs(CHAT + "---" + SEARCH, "slo.yaml")
         assert [spec.service for spec in two] == ["chat", "search"]
+
+    @pytest.mark.parametrize("other", [GOOD.replace("chat", "search"), SEARCH.replace("job", "pod")])
+    def test_services_that_would_count_each_other_are_refused(self, other):
+        (found,) = problems(CHAT + "---" + other)
+        assert found.startswith("selector: 'chat' and 'search' would count each other's models; give each its own")
 
     def test_problems_name_their_document(self):
         found = problems(GOOD + "---\nversion: locant/v1\n")
@@ -159,7 +167,7 @@ class TestSeveral:
 
     def test_a_single_spec_is_asked_for_and_two_are_there(self):
         with pytest.raises(SpecError, match="2 documents stand where one belongs"):
-            parse_spec(GOOD + "---" + GOOD.replace("chat", "search"), "slo.yaml")
+            parse_spec(CHAT + "---" + SEARCH, "slo.yaml")
 
     def test_a_folder_is_read_in_order_and_its_problems_name_their_file(self, tmp_path):
         (tmp_path / "b.yaml").write_text(GOOD.replace("0.999", "7"))
