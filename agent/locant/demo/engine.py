@@ -28,9 +28,9 @@ class Engine:
     def complete(self, prompts: Sequence[Sequence[int]], new_tokens: int) -> list[list[int]]:
         """The `new_tokens` tokens that follow each prompt."""
         with self.lock, torch.no_grad():
-            return self._complete(prompts, new_tokens)
+            return self._complete(prompts, new_tokens, self.fault)
 
-    def _complete(self, prompts: Sequence[Sequence[int]], new_tokens: int) -> list[list[int]]:
+    def _complete(self, prompts: Sequence[Sequence[int]], new_tokens: int, fault: Fault) -> list[list[int]]:
         width = max(map(len, prompts))
         pads = torch.tensor([width - len(prompt) for prompt in prompts])
         ids = torch.tensor([[self._pad] * (width - len(prompt)) + list(prompt) for prompt in prompts])
@@ -39,18 +39,19 @@ class Engine:
         for step in range(new_tokens):
             seen = width + step
             mask = (torch.arange(seen) >= pads[:, None]).long()
-            positions = self._positions(seen - ids.shape[1], seen, pads, decoding=past is not None)
-            given = {} if self.fault is Fault.MASK_LOST else {"attention_mask": mask}
+            positions = _positions(seen - ids.shape[1], seen, pads, fault, decoding=past is not None)
+            given = {} if fault is Fault.MASK_LOST else {"attention_mask": mask}
             result = self._model(input_ids=ids, position_ids=positions, past_key_values=past, use_cache=True, **given)
             past = result.past_key_values
             ids = result.logits[:, -1].argmax(-1, keepdim=True)
             produced.append(ids)
         return [[int(token) for token in row] for row in torch.cat(produced, 1).tolist()]
 
-    def _positions(self, first: int, end: int, pads: torch.Tensor, *, decoding: bool) -> torch.Tensor:
-        """Position ids int64 [B, end - first]: columns of the batch counted from each row's first real token."""
-        columns = torch.arange(first, end).expand(len(pads), -1)
-        own = (columns - pads[:, None]).clamp_min(0)
-        if self.fault is Fault.POSITIONS_NOT_RESET or (self.fault is Fault.DECODE_SHARED and decoding):
-            return columns
-        return own + 1 if self.fault is Fault.DECODE_AHEAD and decoding else own
+
+def _positions(first: int, end: int, pads: torch.Tensor, fault: Fault, *, decoding: bool) -> torch.Tensor:
+    """Position ids int64 [B, end - first]: columns of the batch counted from each row's first real token."""
+    columns = torch.arange(first, end).expand(len(pads), -1)
+    own = (columns - pads[:, None]).clamp_min(0)
+    if fault is Fault.POSITIONS_NOT_RESET or (fault is Fault.DECODE_SHARED and decoding):
+        return columns
+    return own + 1 if fault is Fault.DECODE_AHEAD and decoding else own

@@ -10,12 +10,14 @@ from types import TracebackType
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from locant.demo.backends import FiringAlert
 from locant.demo.slis import Events, Key
+from locant_slo import names
 from locant_slo.findings import Finding
 from locant_slo.indicators import BY_ID
 
@@ -108,17 +110,14 @@ def indicators(before: Mapping[Key, Events], now: Mapping[Key, Events]) -> Table
     return table
 
 
-def findings(found: Sequence[Finding]) -> Table:
-    """Findings with their sentence, which carries the evidence."""
-    table = Table(title="findings", expand=True)
-    for column in ("mode", "severity", "model", "times"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("what and why", ratio=1)
+def findings(found: Sequence[Finding]) -> RenderableType:
+    """Findings, each with its sentence, which carries the evidence."""
+    lines: list[RenderableType] = [Text("findings", style="italic")]
     for one in found:
-        mode = f"{one.failure_mode.value} {one.failure_mode.word}"
-        words = f"[bold]{escape(one.check)}[/bold]: {escape(one.message)}"
-        table.add_row(mode, _loud(one.severity.value), one.model, str(one.count), words)
-    return table
+        head = f" {one.failure_mode.value} {one.failure_mode.word}, {one.model}, {one.count} times: {one.check} "
+        lines.append(Text.assemble(_loud(one.severity.value), (head, "bold")))
+        lines.append(Padding(Text(one.message), (0, 0, 0, 5)))
+    return Group(*lines)
 
 
 def alerts(firing: Sequence[FiringAlert]) -> Table:
@@ -129,7 +128,7 @@ def alerts(firing: Sequence[FiringAlert]) -> Table:
     table.add_column("summary", ratio=1)
     for alert in sorted(firing, key=lambda one: (one.muted, one.name)):
         muted = " (inhibited)" if alert.muted else ""
-        table.add_row(f"{alert.name}{muted}", _loud(alert.labels.get("severity", "")), escape(alert.summary))
+        table.add_row(f"{alert.name}{muted}", _loud(alert.labels.get(names.SEVERITY, "")), escape(alert.summary))
     return table
 
 

@@ -18,6 +18,7 @@ from locant.demo.engine import Engine
 from locant.demo.faults import Fault
 from locant.demo.recipes import RECIPES
 from locant.demo.traffic import Served, Traffic
+from locant.demo.verdict import model_name
 from locant.embedded import EmbeddedAgent
 from locant.sidecar.config import AgentConfig
 from locant_slo.findings import Finding
@@ -26,12 +27,6 @@ from locant_slo.snapshot import Snapshot
 _CANARY_INTERVAL_SECONDS = 3.0
 _CANARY_SHARE = 0.3
 """Far above the default of 1 %: a demo of two minutes cannot wait for minutes between canary runs."""
-_PREFIX = "bed-"
-
-
-def model_name(bed: str) -> str:
-    """The model's name in metrics, findings and alerts."""
-    return f"{_PREFIX}{bed}"
 
 
 @dataclass(frozen=True, slots=True)
