@@ -15,6 +15,9 @@ class PassContext:
     Keys count from the start of the sequence, cached ones first (K = cached + Q, or more for a static cache).
     `key_padding`: bool [B, K], True where the key is padding. `key_request`, int64 [B, K]: which request of a
     packed row a key belongs to. `query_real`, bool [B, Q]. None where it is not known or there is nothing to tell.
+    `cached`: tokens that the cache counts before this pass (a 0-d tensor where the device counts; None: unknown).
+    `own_mask`: the caller made the mask itself (4-D or a block mask), so that it may mean anything.
+    `blocks`: the family lets blocks of tokens (images, prefixes) see each other in a causal layer.
     """
 
     pass_number: int
@@ -25,6 +28,9 @@ class PassContext:
     query_real: torch.Tensor | None
     causal: bool
     seed: int
+    cached: int | torch.Tensor | None = None
+    own_mask: bool = False
+    blocks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
