@@ -44,6 +44,12 @@ def test_one_broken_identity_fails_because_chance_has_no_part_in_it():
     assert "case 99 is broken: 3 nats apart" in verdict.sentence
 
 
+def test_a_few_identities_that_still_hold_pass_without_statistics():
+    verdict = gate(results([True] * 9, exact=True), results([True] * 9, exact=True))
+    assert verdict.outcome == "pass"
+    assert "every identity that held still holds" in verdict.sentence
+
+
 def test_what_was_wrong_before_is_no_regression():
     assert gate(results([False] * 100), results([False] * 100)).outcome == "pass"
 

@@ -18,7 +18,7 @@ Outcome = Literal["pass", "fail", "undecided"]
 @dataclass(frozen=True, slots=True)
 class GateVerdict:
     """What the pairs say. `evidence_nats` is the log of the odds against "no worse"; `regression_limit` the upper end
-    of the 95 % Wilson interval of the share of cases that newly fail."""
+    of the 95 % Wilson interval of the share of questions that newly fail; both 0 without questions."""
 
     outcome: Outcome
     sentence: str
@@ -34,8 +34,9 @@ def gate(
 ) -> GateVerdict:
     """Compare two results of the same suite.
 
-    `fail`: an identity that held is broken, or the paired evidence against the candidate exceeds 1 / `alpha`.
-    `pass`: with 95 % confidence fewer than the `tolerated` share of cases newly fail. Otherwise `undecided`.
+    `fail`: an identity that held is broken, or the paired evidence of the questions exceeds 1 / `alpha`. `pass`: with
+    95 % confidence fewer than the `tolerated` share of questions newly fail; without questions, every identity that
+    held still holds. Otherwise `undecided`: identities have no share in chance, questions do.
     Raises ConfigError when the suites differ or share no case: such results cannot be compared.
     """
     _comparable(reference, candidate)
@@ -44,8 +45,9 @@ def gate(
     failing = tuple(case for case in paired if before[case]["right"] and not after[case]["right"])
     passing = tuple(case for case in paired if not before[case]["right"] and after[case]["right"])
     broken = [case for case in failing if after[case].get("exact")]
-    evidence = paired_log_evidence(len(failing), len(passing))
-    limit = wilson_interval(len(failing), len(paired))[1]
+    questions = {case for case in paired if not after[case].get("exact")}
+    evidence = paired_log_evidence(len(questions.intersection(failing)), len(questions.intersection(passing)))
+    limit = wilson_interval(len(questions.intersection(failing)), len(questions))[1] if questions else 0.0
     outcome: Outcome = "undecided"
     if broken or evidence >= log(1 / alpha):
         outcome = "fail"
@@ -83,7 +85,8 @@ def _sentence(
         odds = f"the odds against 'no worse' are {exp(min(evidence, 50.0)):.3g} to 1"
         return f"fail: {facts}; {why or odds}."
     if outcome == "pass":
-        return f"pass: {facts}; with 95 % confidence at most {limit:.1%} do."
+        bound = f"with 95 % confidence at most {limit:.1%} do" if limit else "every identity that held still holds"
+        return f"pass: {facts}; {bound}."
     return (
         f"undecided: {facts}, which rules out neither chance nor a regression of {tolerated:.0%} "
         f"(up to {limit:.1%} may newly fail); ask more cases."
