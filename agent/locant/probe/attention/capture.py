@@ -1,0 +1,151 @@
+"""Attention statistics of the armed passes of one model, taken where its attention is computed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from locant.observation import ModelProfile
+from locant.probe.attention import seams
+from locant.probe.attention.contract import PassContext, Sink
+from locant.probe.attention.functions import function_call
+from locant.probe.attention.interface import kernel_call
+from locant.probe.attention.modules import members
+from locant.probe.attention.profiler import PassProfiler, Plan
+
+_LAYERS_PER_PASS = 4
+
+
+class AttentionCapture:
+    """Holds the seams of a model's attention. A pass is seen on the thread that armed it, until `disarm`.
+
+    `rows`: query rows per pass for which weights are computed. `layers`: where; None takes the first, the last and two
+    in rotation. What masks let through is judged in every layer. `on_error` hears of this part's own
+    failures, once per pass; the model never does.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        profile: ModelProfile,
+        rows: int = 32,
+        layers: tuple[int, ...] | None = None,
+        on_error: Callable[[Exception], None] | None = None,
+    ) -> None:
+        self._profile = profile
+        self._rows = rows
+        self._layers = layers
+        self._on_error = on_error
+        self._members = members(model)
+        self._interface = seams.uses_interface(model)
+        self._functions = not self._interface and not _has_cross_attention(model, profile)
+        self._thread = threading.local()
+        self._closed = False
+        if self._interface:
+            seams.INTERFACE.hold()
+
+    def arm(self, context: PassContext, sink: Sink) -> None:
+        """Look at the pass that this thread runs next; each layer's result goes to `sink` as it is launched."""
+        if self._closed:
+            return
+        self.disarm()
+        plan = Plan(self._rows, self._chosen(context.pass_number), self._profile)
+        recorder = _Armed(self._members, PassProfiler(context, plan, sink), self._on_error)
+        if self._functions:
+            seams.TORCH_FUNCTIONS.hold()
+        self._thread.recorder = recorder
+        seams.set_recorder(recorder)
+
+    def disarm(self) -> None:
+        """Stop looking. Does nothing when this thread is not armed."""
+        if getattr(self._thread, "recorder", None) is None:
+            return
+        self._thread.recorder = None
+        seams.set_recorder(None)
+        if self._functions:
+            seams.TORCH_FUNCTIONS.release()
+
+    def close(self) -> None:
+        """Give the seams back. A second call does nothing."""
+        self.disarm()
+        if not self._closed and self._interface:
+            seams.INTERFACE.release()
+        self._closed = True
+
+    def _chosen(self, pass_number: int) -> frozenset[int]:
+        if self._layers is not None:
+            return frozenset(self._layers)
+        last = max(self._profile.layers - 1, 0)
+        inner = max(last - 1, 1)
+        rotating = {1 + (pass_number * 2 + k) % inner for k in range(_LAYERS_PER_PASS - 2)}
+        return frozenset({0, last} | rotating)
+
+
+class _Armed:
+    """One armed pass: turns what the seams meet into calls for the profiler. Never raises."""
+
+    def __init__(
+        self, found: dict[int, Any], profiler: PassProfiler, on_error: Callable[[Exception], None] | None
+    ) -> None:
+        self._members = found
+        self._profiler: PassProfiler | None = profiler
+        self._on_error = on_error
+        self._order = 0
+
+    def interface(
+        self, implementation: str, module: nn.Module, query: Tensor, key: Tensor, mask: Any, **more: Any
+    ) -> None:
+        """See `seams.Recorder`. Modules of other models, cross attention and vision towers are passed over."""
+        member = self._members.get(id(module))
+        profiler = self._profiler
+        if member is None or member.cross or profiler is None:
+            return
+        context = profiler.context
+        if query.dim() != 4 or query.shape[0] != context.batch or query.shape[2] != context.queries:
+            return
+        with _apart(query):
+            try:
+                call = kernel_call(implementation, module, query, key, mask, context, more)
+                if call is not None:
+                    shape = (id(mask), call.diagonal, call.window)
+                    profiler.look(member.layer, call, module, shape, mask)
+            except Exception as error:
+                self._failed(error)
+
+    def function(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+        """See `seams.Recorder`. Layers are numbered in the order of their calls."""
+        profiler = self._profiler
+        if profiler is None:
+            return
+        first = args[0] if args and isinstance(args[0], Tensor) else None
+        with _apart(first):
+            try:
+                call = function_call(name, args, kwargs, profiler.context, profiler.plan.profile.heads)
+                if call is not None:
+                    profiler.look(self._order, call, None, None, None)
+                    self._order += 1
+            except Exception as error:
+                self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        self._profiler = None
+        if self._on_error is not None:
+            self._on_error(error)
+
+
+@contextmanager
+def _apart(tensor: Tensor | None) -> Iterator[None]:
+    """Outside autograd and autocast, whatever the model runs under."""
+    device = tensor.device.type if tensor is not None else "cpu"
+    with torch.no_grad(), torch.autocast(device, enabled=False):
+        yield
+
+
+def _has_cross_attention(model: nn.Module, profile: ModelProfile) -> bool:
+    """Without the interface a call does not say which module it serves: then cross attention cannot be told apart."""
+    return profile.kind == "encoder_decoder" or any(isinstance(m, nn.TransformerDecoderLayer) for m in model.modules())

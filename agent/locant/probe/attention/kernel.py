@@ -1,0 +1,189 @@
+"""One attention call as its kernel computes it: queries, keys, and all that shapes the weights between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from locant.probe.attention.rows import Rows, is_hidden, rows_of
+
+_SURELY_VISIBLE = -1e3
+"""A mask value above this takes no key away; below it an old-style mask of -10000 may hide, or a bias may be steep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Which keys the rows may attend to, bool [N, R, K]. A key in neither is masked by a value that settles nothing."""
+
+    visible: Tensor
+    hidden: Tensor
+
+
+class Attention(Protocol):
+    """An attention call of which single query rows can be read."""
+
+    @property
+    def heads(self) -> int:
+        """Query heads."""
+        ...
+
+    @property
+    def keys(self) -> int:
+        """Columns of the key tensor."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """Sequences."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where the call's tensors are."""
+        ...
+
+    @property
+    def sinks(self) -> Tensor | None:
+        """Scores per head that enter the softmax without being keys."""
+        ...
+
+    def scores(self, rows: Rows, start: int, stop: int) -> Tensor:
+        """Scores before the softmax, masked: float32 [N, R, H, stop - start], a tensor of its own."""
+        ...
+
+    def sight(self, rows: Rows) -> Sight:
+        """What the rows may attend to, from the masks alone where that is possible."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KernelCall:
+    """Attention computed from queries [B, H, Q, D] and keys [B, G, K, D]; H is a multiple of G.
+
+    `mask` (bool keeps, a number is added) and `bias` (added) broadcast against [B, H, Q, K]; a longer mask is cut.
+    `diagonal`: the kernel itself hides key j from query i when j > i + diagonal; `window`: and when j <= i + diagonal -
+    window. `softcap` bounds scores before masks. `sinks` [H] take part in the softmax without being keys.
+    `allows(batch, head, query, key)` is FlexAttention's mask function on index tensors.
+    """
+
+    query: Tensor
+    key: Tensor
+    scale: float
+    mask: Tensor | None = None
+    bias: Tensor | None = None
+    diagonal: int | None = None
+    window: int | None = None
+    softcap: float | None = None
+    sinks: Tensor | None = None
+    allows: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] | None = None
+
+    @property
+    def heads(self) -> int:
+        """Query heads."""
+        return self.query.shape[1]
+
+    @property
+    def keys(self) -> int:
+        """Columns of the key tensor."""
+        return self.key.shape[2]
+
+    @property
+    def batch(self) -> int:
+        """Sequences."""
+        return self.query.shape[0]
+
+    @property
+    def device(self) -> torch.device:
+        """Where queries and keys are."""
+        return self.query.device
+
+    def scores(self, rows: Rows, start: int, stop: int) -> Tensor:
+        """See `Attention`. Products and sums in float32 whatever the inputs are."""
+        found = self._products(rows, start, stop)
+        if self.softcap is not None:
+            found = (found / self.softcap).tanh() * self.softcap
+        for added in (self.bias, self.mask):
+            if added is not None:
+                part = rows_of(added, rows, start, stop)
+                found = found.masked_fill(~part, -torch.inf) if part.dtype == torch.bool else found + part.float()
+        barred = self._barred(rows, start, stop)
+        return found if barred is None else found.masked_fill(barred[:, :, None], -torch.inf)
+
+    def sight(self, rows: Rows) -> Sight:
+        """See `Attention`."""
+        visible = torch.ones((*rows.queries.shape, self.keys), dtype=torch.bool, device=self.device)
+        hidden = ~visible
+        if self.mask is not None:
+            part = rows_of(self.mask, rows, 0, self.keys)
+            low = part if part.dtype == torch.bool else part > _SURELY_VISIBLE
+            high = ~part if part.dtype == torch.bool else is_hidden(part)
+            visible, hidden = visible & low.any(2), hidden | high.all(2)
+        barred = self._barred(rows, 0, self.keys)
+        return Sight(visible, hidden) if barred is None else Sight(visible & ~barred, hidden | barred)
+
+    def _products(self, rows: Rows, start: int, stop: int) -> Tensor:
+        queries = self.query[rows.index(), :, rows.queries].float()
+        keys = rows.of(self.key[:, :, start:stop]).float()
+        count, sampled, heads, size = queries.shape
+        groups = keys.shape[1]
+        grouped = queries.view(count, sampled, groups, heads // groups, size).permute(0, 2, 1, 3, 4)
+        flat = (grouped * self.scale).reshape(count, groups, -1, size) @ keys.transpose(-1, -2)
+        found = flat.view(count, groups, sampled, heads // groups, -1).permute(0, 2, 1, 3, 4)
+        return found.reshape(count, sampled, heads, stop - start)
+
+    def _barred(self, rows: Rows, start: int, stop: int) -> Tensor | None:
+        """Keys that the kernel hides by itself, bool [N, R, stop - start]; None when it hides nothing."""
+        keys = torch.arange(start, stop, device=self.device)
+        barred = None
+        if self.diagonal is not None:
+            newest = (rows.queries + self.diagonal)[:, :, None]
+            barred = keys > newest
+            if self.window is not None:
+                barred = barred | (keys <= newest - self.window)
+        if self.allows is not None:
+            batch, head = rows.index()[:, :, None], torch.zeros((), dtype=torch.int64, device=self.device)
+            refused = ~self.allows(batch, head, rows.queries[:, :, None], keys)
+            barred = refused if barred is None else barred | refused
+        return None if barred is None else barred.expand(*rows.queries.shape, stop - start)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredCall:
+    """Attention whose module has all scores at hand: [B, H, Q, K] before the softmax, masks and biases included."""
+
+    given: Tensor
+    sinks: Tensor | None = None
+
+    @property
+    def heads(self) -> int:
+        """Query heads."""
+        return self.given.shape[1]
+
+    @property
+    def keys(self) -> int:
+        """Columns of the scores."""
+        return self.given.shape[3]
+
+    @property
+    def batch(self) -> int:
+        """Sequences."""
+        return self.given.shape[0]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the scores are."""
+        return self.given.device
+
+    def scores(self, rows: Rows, start: int, stop: int) -> Tensor:
+        """See `Attention`."""
+        found = rows_of(self.given, rows, start, stop)
+        return found.clone() if found.dtype == torch.float32 else found.float()
+
+    def sight(self, rows: Rows) -> Sight:
+        """See `Attention`. Visible: the score is one that a mask cannot have lowered."""
+        part = rows_of(self.given, rows, 0, self.keys)
+        return Sight((part > _SURELY_VISIBLE).any(2), is_hidden(part).all(2))

@@ -1,0 +1,110 @@
+"""One armed pass: which rows are looked at, what each layer's call shows of them, and what goes to the sink."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from locant.observation import ModelProfile
+from locant.probe.attention.contract import STATISTICS, LayerStatistics, PassContext, Sink
+from locant.probe.attention.engine import ROW_STATISTICS, row_statistics
+from locant.probe.attention.kernel import Attention
+from locant.probe.attention.layout import Layout, lay_out
+from locant.probe.attention.rows import Rows
+from locant.probe.attention.strata import sample_rows, structural_rows
+from locant.probe.attention.visibility import Geometry, judge
+
+PREFIX_FAMILIES = frozenset({"paligemma", "colpali", "pi0"})
+"""Families whose whole prompt may look both ways although they decode causally."""
+
+_PICKED = tuple(ROW_STATISTICS.index(name) for name in STATISTICS)
+_CAUSAL_ONLY = STATISTICS.index("future_mass")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`rows` per pass and the layers whose weights are computed."""
+
+    rows: int
+    layers: frozenset[int]
+    profile: ModelProfile
+
+
+class PassProfiler:
+    """Looks at the attention calls of one pass. Nothing is read back from the device."""
+
+    def __init__(self, context: PassContext, plan: Plan, sink: Sink) -> None:
+        self.context = context
+        self.plan = plan
+        self._sink = sink
+        self._sample: Rows | None = None
+        self._layouts: dict[tuple[int, int | None], tuple[Rows, Layout]] = {}
+        self._judged: dict[Hashable, tuple[Tensor, Any]] = {}
+
+    def look(
+        self, layer: int, call: Attention, module: nn.Module | None, shape: tuple[Hashable, ...] | None, mask: Any
+    ) -> None:
+        """Judge and measure one layer. Calls of equal `shape`, `mask` and geometry are judged once."""
+        geometry = self._geometry(module)
+        chosen = layer in self.plan.layers
+        if shape is None and not chosen:
+            return
+        key = (layer,) if shape is None else (*shape, call.keys, geometry)
+        known = self._judged.get(key)
+        if known is None:
+            rows, layout = self._structure(call, geometry.window)
+            known = (judge(call, rows, layout, self.context, geometry), mask)
+            self._judged[key] = known
+        elif not chosen:
+            return
+        self._sink(
+            self._statistics(layer, call, geometry, known[0]) if chosen else _structure_only(layer, call, known[0])
+        )
+
+    def _geometry(self, module: nn.Module | None) -> Geometry:
+        profile = self.plan.profile
+        window = getattr(module, "sliding_window", profile.window)
+        two_way = profile.family in PREFIX_FAMILIES or getattr(module, "is_causal", True) is False
+        known = window if isinstance(window, int) and not isinstance(window, bool) and window > 0 else None
+        return Geometry(known, self.context.causal and not two_way)
+
+    def _structure(self, call: Attention, window: int | None) -> tuple[Rows, Layout]:
+        found = self._layouts.get((call.keys, window))
+        if found is None:
+            rows = structural_rows(self.context, window, call.device)
+            found = self._layouts[call.keys, window] = (rows, lay_out(self.context, call.keys, rows))
+        return found
+
+    def _statistics(self, layer: int, call: Attention, geometry: Geometry, visibility: Tensor) -> LayerStatistics:
+        if self._sample is None:
+            self._sample = sample_rows(self.context, self.plan.rows, call.device)
+        rows = self._sample
+        layout = lay_out(self.context, call.keys, rows)
+        if not layout.located:
+            return _structure_only(layer, call, visibility)
+        found = row_statistics(call, rows, layout, geometry.window)[list(_PICKED)]
+        if not geometry.causal:
+            found[_CAUSAL_ONLY] = 0
+        counted = rows.weights > 0
+        count = counted.sum()
+        share = rows.weights * (count / rows.weights.sum().clamp_min(1e-9))
+        padded = layout.padding.any(1)[:, None] & counted if layout.padding is not None else torch.zeros_like(counted)
+        return LayerStatistics(
+            layer=layer,
+            sums=(found * share[:, :, None]).sum((1, 2)),
+            rows=count,
+            padded_rows=padded.sum(),
+            padding_mass_largest=(found[0].mean(-1) * counted).amax(),
+            visibility=visibility,
+        )
+
+
+def _structure_only(layer: int, call: Attention, visibility: Tensor) -> LayerStatistics:
+    """What a layer's mask shows, when its weights are not computed in this pass."""
+    none = torch.zeros((), dtype=torch.int64, device=call.device)
+    sums = torch.zeros(len(STATISTICS), call.heads, device=call.device)
+    return LayerStatistics(layer, sums, none, none, sums[0, 0], visibility)

@@ -1,0 +1,106 @@
+"""Which query rows are looked at: one uniform row of every stratum, so that weighted sums are unbiased for all rows.
+
+Half of the strata are equally wide, the other half grow geometrically from the first row: mass on the first token falls
+like one over the row number, and equal strata alone miss most of it. No stratum is wider than twice an equal one.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from locant.probe.attention.contract import PassContext
+from locant.probe.attention.rows import Rows, uniform
+
+_STRUCTURAL_STRATA = 4
+
+
+def sample_rows(context: PassContext, rows: int, device: torch.device) -> Rows:
+    """About `rows` query rows of a pass, spread evenly over its sequences; weights add up to the sequence's real rows.
+
+    With more sequences than rows, every k-th sequence in the order of their lengths is taken, from a random start.
+    Rows of sequences without a real token weigh nothing. All rows are taken when there are no more than asked for.
+    """
+    chosen = _sequences(context, rows, device)
+    count = chosen.shape[0] if chosen is not None else context.batch
+    per_sequence = min(max(rows // count, 1), context.queries)
+    real = _real(context, chosen, count, device)
+    if per_sequence == context.queries:
+        every = torch.arange(context.queries, device=device).expand(count, -1)
+        return Rows(chosen, every, real.float())
+    total = real.sum(1, keepdim=True)
+    ends = _stratum_ends(total.double(), per_sequence)
+    starts = torch.nn.functional.pad(ends[:, :-1], (1, 0))
+    width = ends - starts
+    place = starts + width * uniform(context.seed, (count, per_sequence), device)
+    rank = place.floor().long().minimum((total - 1).clamp_min(0))
+    return Rows(chosen, _column_of_rank(real, rank), width.float())
+
+
+def structural_rows(context: PassContext, window: int | None, device: torch.device) -> Rows:
+    """Rows of every sequence that show what a mask lets through: the ends, one past the window, and a few at random."""
+    everyone = _real(context, None, context.batch, device)
+    if context.queries <= _STRUCTURAL_STRATA:
+        every = torch.arange(context.queries, device=device).expand(context.batch, -1)
+        return Rows(None, every, everyone.float())
+    total = everyone.sum(1, keepdim=True)
+    last = total - 1
+    step = torch.arange(_STRUCTURAL_STRATA, device=device)
+    draw = uniform(context.seed + 1, (context.batch, _STRUCTURAL_STRATA), device)
+    inner = ((step + draw) * total / _STRUCTURAL_STRATA).floor().long()
+    picks = [inner, torch.zeros_like(last), last - 1, last]
+    if window is not None:
+        picks.append(torch.full_like(last, window))
+    rank = torch.cat(picks, 1).clamp_min(0).minimum(last.clamp_min(0))
+    queries = _column_of_rank(everyone, rank)
+    return Rows(None, queries, (total > 0).float().expand(-1, queries.shape[1]))
+
+
+def weighted_mean(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """The all-row mean and its standard error, from values [..., N, R] and weights [N, R] of `sample_rows`.
+
+    The error collapses neighbouring strata into pairs (Wolter, Introduction to Variance Estimation, ch. 2): the squared
+    difference of neighbours estimates their variance, and every stratum but the outermost serves in two pairs.
+    """
+    total = weights.sum()
+    mean = (values * weights).sum((-2, -1)) / total
+    apart = values[..., 1:] - values[..., :-1]
+    shared = weights[:, 1:] * weights[:, :-1]
+    variance = (apart.square() * shared).sum((-2, -1)) / 2
+    edges = weights.shape[1] / max(weights.shape[1] - 1, 1)
+    return mean, (variance * edges).sqrt() / total
+
+
+def _sequences(context: PassContext, rows: int, device: torch.device) -> Tensor | None:
+    if context.batch <= rows:
+        return None
+    start = uniform(context.seed + 2, (1, 1), device)[0]
+    picks = ((torch.arange(rows, device=device) + start) * (context.batch / rows)).floor().long()
+    picks = picks.clamp_max(context.batch - 1)
+    if context.query_real is None:
+        return picks
+    return context.query_real.to(device).expand(context.batch, -1).sum(1).argsort()[picks]
+
+
+def _real(context: PassContext, chosen: Tensor | None, count: int, device: torch.device) -> Tensor:
+    if context.query_real is None:
+        return torch.ones(count, context.queries, dtype=torch.bool, device=device)
+    real = context.query_real.to(device).expand(context.batch, -1)
+    return real if chosen is None else real[chosen]
+
+
+def _stratum_ends(total: Tensor, count: int) -> Tensor:
+    """Upper ends of `count` strata of [0, total), float64 [N, count], ascending; the last is `total`."""
+    geometric = count // 2 if count >= 4 else 0
+    equal = count - geometric
+    ends = total * torch.arange(1, equal + 1, device=total.device) / equal
+    if not geometric:
+        return ends
+    power = torch.arange(1, geometric + 1, device=total.device) / (geometric + 1)
+    return torch.cat([(total + 1) ** power - 1, ends], 1).sort(1).values
+
+
+def _column_of_rank(real: Tensor, rank: Tensor) -> Tensor:
+    """The column of the rank-th real row, int64 [N, R]; the last column where a sequence has none."""
+    found = torch.searchsorted(real.cumsum(1), rank + 1)
+    return found.clamp_max(real.shape[1] - 1)
