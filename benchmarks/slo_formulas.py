@@ -100,7 +100,8 @@ def write_openmetrics(path: Path) -> None:
 def prometheus(folder: Path) -> Iterator[str]:
     """A Prometheus over the imported blocks; gives its address."""
     write_openmetrics(folder / "streams.txt")
-    command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", folder / "streams.txt", folder / "data"]
+    source, target = str(folder / "streams.txt"), str(folder / "data")
+    command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", source, target]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     (folder / "prometheus.yml").write_text("{}")
     with socket.socket() as free:

@@ -88,9 +88,9 @@ MUTATIONS = {
     "no guard against few events": ("> 4.5", "> 0.5"),
     "the short window forgotten": ("and locant:sli_error:ratio5m{", "or locant:sli_error:ratio5m{"),
     "a hold forgotten": ("        for: 5m", "        for: 0s"),
-    "the wrong window": ('_integrity"}[1h]))\n', '_integrity"}[2h]))\n'),
+    "the wrong window": ("_integrity\"}[1h]))'\n", "_integrity\"}[2h]))'\n"),
     "missing bad events not filled": (" or 0 * sum by (model, model_version)", " or sum by (model, model_version)"),
-    "division by zero": (" > 0)\n", " >= 0)\n"),
+    "division by zero": (" > 0)'\n", " >= 0)'\n"),
     "absence never told": ("absent(locant_sli", "absent(vector(1) or locant_sli"),
     "a counter born at one overlooked": ("unless last_over_time(", "unless ("),
 }
