@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from locant.observation import AttentionFacts, Detached, ForwardFacts, ModelAttached, Observation, StreamFacts
-from locant.sidecar.checks import CHECKS, KNOWN_CHECKS, PASS_CHECKS, Hit
+from locant.sidecar.checks import CHECKS, KNOWN_CHECKS, Hit, checks_for
 from locant.sidecar.checks.attention import crossing_mass, padding_mass
 from locant.sidecar.checks.padding import open_right_pads
 from locant.sidecar.checks.parameters import deviations
@@ -87,7 +87,7 @@ class Judge:
     def _forward(self, facts: ForwardFacts, model: ModelMemory) -> Verdict:
         followed = self._ledger.follow(facts, model.profile)
         seen = model.see(facts, followed)
-        hits = [hit for check in PASS_CHECKS for hit in check(seen)]
+        hits = [hit for check in checks_for(facts) for hit in check(seen)]
         for attention in model.note(seen):
             hits += _read(attention, model.notes[facts.pass_number])
         self._ledger.record(facts, followed, model.profile, open_right_pads(seen))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from locant.observation import ABSENT, ForwardFacts, RowField
 from locant.sidecar.checks import (
     attention,
     base,
@@ -21,7 +22,7 @@ from locant.sidecar.checks import (
 from locant.sidecar.checks.hit import Check, Hit, Pass
 from locant_slo.findings import FailureMode, Severity
 
-PASS_CHECKS: tuple[Check, ...] = (
+_ALWAYS: tuple[Check, ...] = (
     length.table_overflow,
     length.beyond_trained_length,
     crafted.crafted_positions,
@@ -29,30 +30,53 @@ PASS_CHECKS: tuple[Check, ...] = (
     offsets.cache_not_reset,
     offsets.rows_mixed_up,
     base.absolute_base,
+    padding.pads_unmasked,
+    padding.mask_dropped,
+    tables.table_regrown,
+    raised.model_raised,
+)
+_SEVERAL_TOKENS: tuple[Check, ...] = (
     frozen.positions_frozen,
     frozen.positions_rounded,
     packing.packed_not_reset,
-    packing.packed_not_isolated,
-    padding.pads_unmasked,
-    padding.mask_dropped,
     padding.mask_inverted,
     padding.mask_holes,
-    attention.pads_visible,
     segments.segments_missing,
-    geometry.window_excess,
-    geometry.window_deficit,
-    geometry.future_visible,
-    geometry.self_blind,
+)
+_ROTARY: tuple[Check, ...] = (
     rotary.rotary_output,
     rotary.rotary_collisions,
     rotary.alibi_ties,
     rotary.attention_factor,
     rotary.slopes,
     parameters.parameters_switched_with_cache,
-    tables.table_regrown,
-    raised.model_raised,
 )
-"""What every forward pass is held against, in this order."""
+_VISIBILITY: tuple[Check, ...] = (
+    packing.packed_not_isolated,
+    attention.pads_visible,
+    geometry.window_excess,
+    geometry.window_deficit,
+    geometry.future_visible,
+    geometry.self_blind,
+)
+PASS_CHECKS: tuple[Check, ...] = _ALWAYS + _SEVERAL_TOKENS + _ROTARY + _VISIBILITY
+"""What every forward pass is held against."""
+
+
+def checks_for(facts: ForwardFacts) -> tuple[Check, ...]:
+    """The checks that the facts of a pass can say anything to; most passes are one token without samples."""
+    chosen = _ALWAYS
+    if facts.queries > 1:
+        chosen += _SEVERAL_TOKENS
+    if facts.rotary is not None:
+        chosen += _ROTARY
+    if any(row[_FIRST_VISIBLE:] != _UNSEEN for row in facts.rows):
+        chosen += _VISIBILITY
+    return chosen
+
+
+_FIRST_VISIBLE = RowField.WINDOW_EXCESS
+_UNSEEN = (ABSENT,) * (len(RowField) - _FIRST_VISIBLE)
 
 _F, _S = FailureMode, Severity
 KNOWN_CHECKS: tuple[tuple[FailureMode, Severity, str], ...] = (
@@ -100,4 +124,4 @@ KNOWN_CHECKS: tuple[tuple[FailureMode, Severity, str], ...] = (
 CHECKS: tuple[str, ...] = tuple(dict.fromkeys(check for _, _, check in KNOWN_CHECKS))
 """The closed set of check names."""
 
-__all__ = ["CHECKS", "KNOWN_CHECKS", "PASS_CHECKS", "Check", "Hit", "Pass"]
+__all__ = ["CHECKS", "KNOWN_CHECKS", "PASS_CHECKS", "Check", "Hit", "Pass", "checks_for"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from locant.observation import ABSENT
 
 
-@dataclass(frozen=True, slots=True)
-class RowState:
-    """A request as its last call left it.
+class RowState(NamedTuple):
+    """A request as its last call left it. A tuple, because one is made for every row of every call.
 
     `offset` is position minus real tokens before it, as the next call must continue it (None: nothing to hold the
     next call against). `token_offset` is the same with padding counted, for callers that give no mask. `tokens` and
@@ -35,6 +37,10 @@ class RowState:
     opening_tokens: int = 0
     suspect_offset: int | None = None
     suspect_limit: int = 0
+
+
+NOTHING = RowState(None, None, None, 0, ABSENT, ABSENT, 0, 0, False)
+"""Before a request's first call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,142 @@
+"""The ledger follows requests without being told, forgets in time, and stays within its bounds."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+from checks_facts import LEARNED, ROPE, alerts, facts, judge_of, profile, row
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+def test_decoding_after_a_prompt_is_one_request():
+    judge = judge_of()
+    judge.judge(facts(row(5)))
+    assert not alerts(judge.judge(facts(row(1, 5), number=2)))
+    assert alerts(judge.judge(facts(row(1, 6, start=7), number=3))) == {"offset_changed"}
+
+
+def test_a_session_may_start_anywhere_on_a_relative_family_and_nowhere_else_on_an_absolute_one():
+    for model, found in ((ROPE, set()), (LEARNED, {"absolute_base"})):
+        judge = judge_of(model)
+        assert alerts(judge.judge(facts(row(5, start=300)))) == found
+
+
+def test_what_moved_stays_reported_until_the_request_ends():
+    judge = judge_of()
+    judge.judge(facts(row(5)))
+    for step in range(3):
+        assert alerts(judge.judge(facts(row(1, 5 + step, start=6 + step), number=2 + step))) == {"offset_changed"}
+    assert not alerts(judge.judge(facts(row(3), number=5)))
+
+
+def test_beams_may_change_places():
+    judge = judge_of()
+    judge.judge(facts(row(5, start=0), row(5, start=100)))
+    assert not alerts(judge.judge(facts(row(1, 5, start=105), row(1, 5, start=5), number=2)))
+    assert not alerts(judge.judge(facts(row(1, 6, start=106), row(1, 6, start=106), number=3)))
+
+
+def test_a_copied_cache_carries_its_request_along():
+    judge = judge_of()
+    judge.judge(facts(row(6)))
+    good = facts(row(3, 6), number=2, cache_id=8, cache_parent=7)
+    bad = facts(row(3, 6, start=0), number=3, cache_id=9, cache_parent=7)
+    assert not alerts(judge.judge(good))
+    assert alerts(judge.judge(bad)) == {"cache_not_reset"}
+
+
+def test_an_unknown_cache_with_tokens_is_a_beginning():
+    judge = judge_of()
+    assert not alerts(judge.judge(facts(row(3, 16, start=16))))
+    assert not alerts(judge.judge(facts(row(3, 16, start=4000), number=2, cache_id=8)))
+
+
+def test_going_back_with_the_cache_is_legal_and_without_it_is_not():
+    judge = judge_of()
+    judge.judge(facts(row(10)))
+    judge.judge(facts(row(4, 10), number=2))
+    assert not alerts(judge.judge(facts(row(4, 12), number=3)))
+    assert alerts(judge.judge(facts(row(4, 16, start=14), number=4))) == {"offset_changed"}
+
+
+def test_eviction_is_legal_and_a_rollback_that_forgets_positions_is_found_once_the_cache_outgrows_it():
+    evicting = judge_of()
+    rolling = judge_of()
+    for judge in (evicting, rolling):
+        judge.judge(facts(row(10)))
+        judge.judge(facts(row(4, 10), number=2))
+    for step in range(6):
+        assert not alerts(evicting.judge(facts(row(1, 10, start=14 + step), number=3 + step)))
+    assert not alerts(rolling.judge(facts(row(4, 12, start=14), number=3)))
+    assert alerts(rolling.judge(facts(row(4, 16, start=18), number=4))) == {"offset_changed"}
+
+
+def test_behind_lost_passes_nothing_is_held_against_a_request():
+    judge = judge_of()
+    judge.judge(facts(row(10)))
+    assert not alerts(judge.judge(facts(row(1, 12, start=40), number=5)))
+    assert alerts(judge.judge(facts(row(1, 13, start=60), number=6))) == {"offset_changed"}
+
+
+def test_a_slot_with_a_masked_past_serves_a_new_request():
+    judge = judge_of()
+    judge.judge(facts(row(10, start=100), masked=True, mask_rank=2))
+    fresh = row(3, 0, start=0, cache_tokens=10)
+    assert not alerts(judge.judge(facts(fresh, number=2, masked=True, mask_rank=2)))
+    assert not alerts(judge.judge(facts(row(1, 3, cache_tokens=13), number=3, masked=True, mask_rank=2)))
+
+
+def test_ids_follow_a_request_into_another_cache():
+    judge = judge_of()
+    judge.judge(facts(row(5), request_ids=("a",)))
+    assert not alerts(judge.judge(facts(row(1, 5), number=2, cache_id=9, request_ids=("a",))))
+    moved = facts(row(1, 6, start=9), number=3, cache_id=11, request_ids=("a",))
+    assert alerts(judge.judge(moved)) == {"offset_changed"}
+
+
+def test_images_may_move_positions_and_text_behind_them_may_not():
+    judge = judge_of(profile("mrope"))
+    image = row(20, jumps=12, repeats=9, last_position=11, max_position=11, last_offset=-8)
+    judge.judge(facts(image))
+    assert not alerts(judge.judge(facts(row(1, 20, start=12), number=2)))
+    assert alerts(judge.judge(facts(row(1, 21, start=21), number=3))) == {"offset_changed"}
+
+
+def test_requests_are_forgotten_after_their_time_and_with_their_model():
+    judge = judge_of(ttl_seconds=10.0)
+    judge.judge(facts(row(5), cache_id=7))
+    judge.judge(facts(row(5), number=20, cache_id=8))
+    assert judge.live_rows == 1
+    judge.forget(1)
+    assert judge.live_rows == 0
+
+
+@given(batches=st.lists(st.integers(1, 9), min_size=1, max_size=60), capacity=st.integers(8, 40))
+@settings(max_examples=50, deadline=None)
+def test_never_more_rows_than_its_capacity_and_one_batch(batches, capacity):
+    judge = judge_of(capacity=capacity)
+    for number, batch in enumerate(batches, 1):
+        judge.judge(facts(*[row(3)] * batch, number=number, cache_id=number))
+        assert judge.live_rows <= max(capacity, batch)
+    assert judge.live_rows >= min(sum(batches), capacity - 8)
+
+
+def test_thousands_of_live_requests_fit_in_a_few_megabytes_and_nobody_is_dropped():
+    judge = judge_of(capacity=5_000)
+    tracemalloc.start()
+    for number in range(1, 5_001):
+        judge.judge(facts(row(5, start=number), number=number, cache_id=number, time=0.0))
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert judge.live_rows == 5_000
+    assert used < 5_000 * 1_500
+
+
+def test_a_request_among_thousands_is_still_held_to_its_positions():
+    judge = judge_of(capacity=5_000)
+    for number in range(1, 4_001):
+        judge.judge(facts(row(5, start=number), number=number, cache_id=number, time=0.0))
+    for turn, number in enumerate((1, 2_000, 4_000), 4_001):
+        late = facts(row(1, 5, start=number + 6), number=turn, cache_id=number, time=0.0)
+        assert alerts(judge.judge(late)) == {"offset_changed"}
