@@ -100,6 +100,18 @@ def agent(path: str | None, log_format: str, **flags: str | None) -> None:
     daemon.run(lambda address: click.echo(f"locant agent: metrics at {address}"))
 
 
+@cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("--socket.path", "socket", default=None, help="The agent's socket; without one the agent is in process.")
+@click.option("--web.listen-address", "listen", default=None, help="host:port of the metrics page, without a socket.")
+@click.option("--model.version", "version", default=None, help="The release that is served.")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(command: tuple[str, ...], **told: str | None) -> None:
+    """Run a program and watch every transformers model that it loads: locant run -- python serve.py"""
+    from locant.run import become, environment
+
+    become(command, environment(os.environ, **told))
+
+
 @cli.command()
 @click.option("-f", "--file", "path", required=True, help="A manifest with pods; - reads standard input.")
 @click.option("--container", "containers", multiple=True, help="The model's container; all of them if not given.")

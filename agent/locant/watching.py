@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -108,14 +109,36 @@ def watch(
     `strict` raises the probe's own errors instead of counting them, for tests.
     Raises ModelError when `model` is no torch module.
     """
+    _leave_to_caller(model)
+    chosen = agent or _default_agent()
+    return attach(model, chosen, name=name, version=version, options=options, strict=strict, owns_agent=agent is None)
+
+
+def attach(
+    model: nn.Module,
+    agent: AnyAgent,
+    *,
+    name: str | None = None,
+    version: str | None = None,
+    options: ProbeOptions | None = None,
+    strict: bool = False,
+    owns_agent: bool = False,
+) -> Watch:
+    """Put `model` under watch of this agent, whoever else may watch it."""
     from locant.probe.probe import ProbeOptions
 
-    chosen = agent or _default_agent()
     options = options or ProbeOptions()
-    probe = chosen.host.attach(
+    probe = agent.host.attach(
         model, name=name, version=version, options=replace(options, strict=True) if strict else options
     )
-    return Watch(chosen, probe, owns_agent=agent is None)
+    return Watch(agent, probe, owns_agent=owns_agent)
+
+
+def _leave_to_caller(model: nn.Module) -> None:
+    """A model that came under watch by itself (`locant run`) and is now watched by hand must not count twice."""
+    automatic = sys.modules.get("locant.instrument")
+    if automatic is not None:
+        automatic.release(model)
 
 
 def _default_agent() -> AnyAgent:

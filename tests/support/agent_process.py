@@ -49,12 +49,15 @@ class AgentProcess:
             assert self.process.poll() is None, self.log.read_text()
             return ""
 
-    def value(self, metric: Metric, **labels: str) -> float | None:
+    def values(self, metric: Metric, **labels: str) -> list[float]:
+        """Every sample of a metric whose labels are these, whatever its others."""
         wanted = {f'{name}="{value}"' for name, value in labels.items()}
-        for line in self.get("/metrics").splitlines():
-            if line.startswith(metric.prometheus_name) and all(pair in line for pair in wanted):
-                return float(line.rsplit(" ", 1)[1])
-        return None
+        lines = (line for line in self.get("/metrics").splitlines() if line.startswith(metric.prometheus_name))
+        return [float(line.rsplit(" ", 1)[1]) for line in lines if all(pair in line for pair in wanted)]
+
+    def value(self, metric: Metric, **labels: str) -> float | None:
+        """The first such sample, None without one."""
+        return next(iter(self.values(metric, **labels)), None)
 
     def passes(self) -> float:
         """Decode passes counted so far."""
@@ -62,9 +65,7 @@ class AgentProcess:
 
     def dropped(self) -> float:
         """Everything counted as lost."""
-        name = metrics.OBSERVATIONS_DROPPED.prometheus_name
-        lines = self.get("/metrics").splitlines()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
+        return sum(self.values(metrics.OBSERVATIONS_DROPPED))
 
     def descriptors(self) -> int:
         return sum(1 for _ in Path(f"/proc/{self.process.pid}/fd").iterdir())
