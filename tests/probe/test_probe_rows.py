@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -160,7 +161,7 @@ def reference(ids: list[int], mask: list[int], positions: list[int], before: int
     if not real:
         return {"real": 0, "left_pads": len(ids), "first_offset": ABSENT, "jumps": ABSENT}
     first, last = real[0], real[-1]
-    pairs = [(a, b) for a, b in zip(real, real[1:], strict=False) if b == a + 1]
+    pairs = [(a, b) for a, b in itertools.pairwise(real) if b == a + 1]
     steps = [(positions[b] - positions[a], positions[b]) for a, b in pairs]
     resets = sum(step < 0 and to in (positions[first], 0) for step, to in steps)
     return {
