@@ -44,6 +44,7 @@ def burn_alert(spec: Spec, objective: Objective, tier: Tier) -> Alert:
 def _burn_words(spec: Spec, objective: Objective, tier: Tier) -> dict[str, str]:
     indicator = BY_ID[objective.indicator]
     speed = number(burn.factor(tier, objective.window))
+    promise = f"Promised: {objective.description} " if objective.description else ""
     allowed = number((1 - objective.target) * 100)
     return says(
         spec,
@@ -52,7 +53,7 @@ def _burn_words(spec: Spec, objective: Objective, tier: Tier) -> dict[str, str]:
             f"({allowed}% allowed)"
         ),
         (
-            f"An event is {indicator.event}; it is bad when {indicator.bad}. "
+            f"{promise}An event is {indicator.event}; it is bad when {indicator.bad}. "
             f"At {speed} times the sustainable speed or more the budget of {format_duration(objective.window)} "
             f"is gone in {format_duration(_exhaustion_seconds(objective, tier))} or less. "
             "Look for a positional fault alert of the same model: it names the cause. "
