@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from locant.observation import Detached, ModelAttached, Observation, ProbeHealth, StreamFacts
+from locant.probe.attention.attach import attend
 from locant.probe.audit import audit
 from locant.probe.caches import CacheBook
 from locant.probe.capture import Shared, UnitCapture
@@ -82,6 +83,7 @@ class Probe:
             capture = UnitCapture(unit, self.profile, rules, self.options, self._shared, self._finish)
             self._captures.append(capture)
             self._remove += install(capture, self._guard)
+            self._remove.append(attend(capture, self.options, self._guard))
 
     def declare(
         self, segments: Sequence[Sequence[int]] | None = None, request_ids: Sequence[str] | None = None
