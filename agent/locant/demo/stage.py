@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -43,6 +44,7 @@ class Stage:
 
     def __init__(self) -> None:
         torch.set_num_threads(1)
+        logging.getLogger("transformers").setLevel(logging.ERROR)
         self._stack = ExitStack()
         try:
             self.agent = EmbeddedAgent(AgentConfig(debug_metrics=True))
