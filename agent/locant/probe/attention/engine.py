@@ -11,7 +11,7 @@ from torch import Tensor
 
 from locant.probe.attention.kernel import Attention
 from locant.probe.attention.layout import Layout
-from locant.probe.attention.rows import Rows, is_hidden
+from locant.probe.attention.rows import Rows
 
 RECENT_KEYS = 16
 """Recency mass is the weight on a query's own key and the 15 before it."""
@@ -35,16 +35,20 @@ ROW_STATISTICS = (*LINEAR, "entropy", "relative_entropy", "largest_weight", "log
 _CHUNK_SCORES = 1 << 20
 _LOWEST = -1e4
 """exp of this is 0 in float32: what lies lower needs no exact value."""
+_UNSEEN = -3e4
+"""Scores below are masked ones, in half precision too."""
 
 
-def row_statistics(call: Attention, rows: Rows, layout: Layout, window: int | None = None) -> Tensor:
+def row_statistics(
+    call: Attention, rows: Rows, layout: Layout, window: int | None = None, keys_at_once: int | None = None
+) -> Tensor:
     """float32 [len(ROW_STATISTICS), N, R, H]: the statistics of every sampled row and head.
 
     Distances are in columns. Masses whose property is not known (no padding, no requests, no window) are 0. A row that
     sees nothing has zeros and a log-sum-exp of -inf. Entropy is in nats and over the keys only, sinks excluded.
     """
     sums = _Sums(call, rows)
-    step = max(_CHUNK_SCORES // (rows.queries.numel() * call.heads), 64)
+    step = keys_at_once or max(_CHUNK_SCORES // (rows.queries.numel() * call.heads), 64)
     for start in range(0, call.keys, step):
         stop = min(start + step, call.keys)
         sums.add(call.scores(rows, start, stop), _properties(layout, start, stop, window))
@@ -82,7 +86,7 @@ class _Sums:
         base = largest.masked_fill(largest == -torch.inf, 0.0)
         moved = (self.largest - base).clamp_min(_LOWEST)
         shrink = moved.exp()
-        self.seen += (~is_hidden(scores)).sum(-1)
+        self.seen += (scores > _UNSEEN).sum(-1)
         below = scores.sub_(base[..., None]).clamp_min_(_LOWEST)
         weights = below.exp()
         self.shifted = (self.shifted + self.total * moved) * shrink + (weights * below).sum(-1)
