@@ -53,25 +53,33 @@ class Director:
         ]
 
     def run(self, drill: Drill) -> Verdict:
-        """Let the fault strike, and watch until it is found and its alerts fire, or time is up. It stays."""
+        """Let the fault strike, and watch until everything is proven or time is up. The fault stays."""
+        key = (CORRECTNESS, model_name(drill.bed))
+        alerting = self._backends is not None
         found, fired, burned = Moment(), Moment(), Moment()
+
+        def verdict(view: View) -> Verdict:
+            return Verdict(drill, found.at, fired.at, burned.at, harm(self._calm.get(key), view.now.get(key)), view)
 
         def settled(spent: float, view: View) -> bool:
             found.note(spent, any(is_of(one, drill) for one in view.findings))
             fired.note(spent, any(names_fault(alert, drill) for alert in view.alerts))
             burned.note(spent, any(burns(alert, drill) for alert in view.alerts))
-            wanted = (found, fired, burned) if self._backends is not None else (found,)
-            return spent >= self._pace.fault_seconds and all(moment.at is not None for moment in wanted)
+            return spent >= self._pace.fault_seconds and verdict(view).proven(alerting=alerting)
 
         self._stage.strike(drill.bed, drill.fault)
         headline = f"{drill.fault.value} on {model_name(drill.bed)}: {drill.story}"
-        last = self._until(headline, settled, self._pace.limit_seconds)
-        key = (CORRECTNESS, model_name(drill.bed))
-        return Verdict(drill, found.at, fired.at, burned.at, harm(self._calm.get(key), last.now.get(key)), last)
+        return verdict(self._until(headline, settled, self._pace.limit_seconds))
 
-    def heal(self, bed: str) -> None:
-        """Put the sound engine back."""
+    def recover(self, bed: str) -> None:
+        """Put the sound engine back, and wait for a canary run that began after it: the second to end from now."""
         self._stage.strike(bed, Fault.NONE)
+        runs = self._stage.canary_runs()
+
+        def settled(spent: float, view: View) -> bool:
+            return all(now >= runs[name] + 2 for name, now in self._stage.canary_runs().items())
+
+        self._until(f"the engine of {model_name(bed)} is rolled back", settled, self._pace.limit_seconds)
 
     def idle(self) -> None:
         """Keep showing until interrupted."""

@@ -16,7 +16,7 @@ from locant.demo import screen as show
 from locant.demo.backends import Backends, Programs, find_programs
 from locant.demo.faults import DRILLS
 from locant.demo.screen import Screen
-from locant.demo.verdict import Verdict
+from locant.demo.verdict import Verdict, strays
 
 GENERATED = Path("out") / "demo"
 _INTERRUPTED = 130
@@ -62,13 +62,16 @@ def _play(screen: Screen, stack: ExitStack, *, keep: bool, fast: bool) -> int:
         verdicts.append(director.run(drill))
         screen.say(_said(verdicts[-1], alerting=backends is not None))
         screen.print(show.indicators(verdicts[-1].view.before, verdicts[-1].view.now))
-        if not (keep and drill is DRILLS[-1]):
-            director.heal(drill.bed)
+        if drill is not DRILLS[-1]:
+            director.recover(drill.bed)
     last = verdicts[-1].view
     screen.print(show.findings(last.findings))
     if backends is not None:
         screen.print(show.alerts(last.alerts))
+    false_alarms += strays(last.findings, DRILLS)
     proven = not false_alarms and all(verdict.proven(alerting=backends is not None) for verdict in verdicts)
+    if false_alarms:
+        screen.say(f"[red]false alarms: {', '.join(false_alarms)}[/red]")
     screen.say("[bold green]proven[/bold green]" if proven else "[bold red]NOT proven: see above[/bold red]")
     if keep:
         director.idle()

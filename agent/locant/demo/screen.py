@@ -89,10 +89,8 @@ def render(view: View) -> RenderableType:
     head = Text.assemble((f" {view.seconds:5.0f} s ", "reverse"), "  ", (view.headline, "bold"))
     users = Text("  ".join(f"{name}: {text}" for name, text in view.users.items()), style="cyan")
     parts: list[RenderableType] = [head, Text(""), users, indicators(view.before, view.now)]
-    if view.findings:
-        parts.append(findings(view.findings))
-    if view.alerts:
-        parts.append(alerts(view.alerts))
+    parts += [_line(one.severity.value, f"{_heading(one)}: {one.message}") for one in view.findings]
+    parts += [_line("alert", f"{alert.name}: {alert.summary}") for alert in view.alerts if not alert.muted]
     return Panel(Group(*parts), title="locant demo", border_style="blue")
 
 
@@ -114,8 +112,7 @@ def findings(found: Sequence[Finding]) -> RenderableType:
     """Findings, each with its sentence, which carries the evidence."""
     lines: list[RenderableType] = [Text("findings", style="italic")]
     for one in found:
-        head = f" {one.failure_mode.value} {one.failure_mode.word}, {one.model}, {one.count} times: {one.check} "
-        lines.append(Text.assemble(_loud(one.severity.value), (head, "bold")))
+        lines.append(Text.assemble(_loud(one.severity.value), (f" {_heading(one)}", "bold")))
         lines.append(Padding(Text(one.message), (0, 0, 0, 5)))
     return Group(*lines)
 
@@ -139,6 +136,17 @@ def _cell(before: Events | None, now: Events | None) -> Text:
         return Text("–")
     text = f"{is_:.1%}" if was is None else f"{was:.1%} → {is_:.1%}"
     return Text(text, style="bold red" if was is not None and is_ < was - 0.01 else "green")
+
+
+def _heading(one: Finding) -> str:
+    return f"{one.failure_mode.value} {one.failure_mode.word} on {one.model}, {one.count} times: {one.check}"
+
+
+def _line(mark: str, text: str) -> Text:
+    """One line whatever the width: a live screen that grows past the terminal loses its end."""
+    line = Text.assemble((f"{mark:>6} ", "bold red"), text)
+    line.no_wrap, line.overflow = True, "ellipsis"
+    return line
 
 
 def _loud(severity: str) -> Text:

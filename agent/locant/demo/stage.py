@@ -14,7 +14,7 @@ import torch
 import locant
 from locant.canary.runner import CanaryRunner
 from locant.canary.schedule import CanarySchedule
-from locant.demo.bed import Bed, load_bed, suite_of
+from locant.demo.bed import load_bed, suite_of
 from locant.demo.engine import Engine
 from locant.demo.faults import Fault
 from locant.demo.recipes import RECIPES
@@ -32,11 +32,11 @@ _CANARY_SHARE = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One bed behind its engine, with its users."""
+    """One bed behind its engine, with its users and its canary."""
 
-    bed: Bed
     engine: Engine
     traffic: Traffic
+    canary: CanarySchedule
 
 
 class Stage:
@@ -62,6 +62,10 @@ class Stage:
     def served(self) -> Mapping[str, Served]:
         """What users got so far, by bed."""
         return {name: service.traffic.served for name, service in self._services.items()}
+
+    def canary_runs(self) -> Mapping[str, int]:
+        """Canary runs that have ended, by bed."""
+        return {name: service.canary.runs for name, service in self._services.items()}
 
     def snapshot(self) -> Snapshot:
         """Every metric now."""
@@ -100,4 +104,4 @@ class Stage:
         traffic = Traffic(bed, engine, seed=len(name))
         for thread in (canary.start(), traffic.start()):
             self._stack.callback(thread.close)
-        return Service(bed, engine, traffic)
+        return Service(engine, traffic, canary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from locant.demo.backends import FiringAlert
@@ -57,6 +58,12 @@ class Moment:
 def is_of(finding: Finding, drill: Drill) -> bool:
     """Whether a finding names the drill's failure mode and model."""
     return finding.failure_mode is drill.failure_mode and finding.model == model_name(drill.bed)
+
+
+def strays(findings: Iterable[Finding], drills: Iterable[Drill]) -> list[str]:
+    """Findings that no drill explains: false alarms."""
+    expected = {(drill.failure_mode, model_name(drill.bed)) for drill in drills}
+    return [f"{one.check} on {one.model}" for one in findings if (one.failure_mode, one.model) not in expected]
 
 
 def names_fault(alert: FiringAlert, drill: Drill) -> bool:
