@@ -42,39 +42,33 @@ class AttentionCapture:
         self._layers = layers
         self._on_error = on_error
         self._members = members(model)
-        self._interface = seams.uses_interface(model)
-        self._functions = not self._interface and not _has_cross_attention(model, profile)
+        self._model = model
+        self._seam = _seam(model, profile)
         self._thread = threading.local()
         self._closed = False
-        if self._interface:
-            seams.INTERFACE.hold()
 
     def arm(self, context: PassContext, sink: Sink) -> None:
         """Look at the pass that this thread runs next; each layer's result goes to `sink` as it is launched."""
-        if self._closed:
+        if self._closed or self._seam is None or _is_compiled(self._model):
             return
         self.disarm()
         plan = Plan(self._rows, self._chosen(context.pass_number), self._profile)
         recorder = _Armed(self._members, PassProfiler(context, plan, sink), self._on_error)
-        if self._functions:
-            seams.TORCH_FUNCTIONS.hold()
+        self._seam.hold()
         self._thread.recorder = recorder
         seams.set_recorder(recorder)
 
     def disarm(self) -> None:
         """Stop looking. Does nothing when this thread is not armed."""
-        if getattr(self._thread, "recorder", None) is None:
+        if self._seam is None or getattr(self._thread, "recorder", None) is None:
             return
         self._thread.recorder = None
         seams.set_recorder(None)
-        if self._functions:
-            seams.TORCH_FUNCTIONS.release()
+        self._seam.release()
 
     def close(self) -> None:
-        """Give the seams back. A second call does nothing."""
+        """Look at no further pass. A second call does nothing."""
         self.disarm()
-        if not self._closed and self._interface:
-            seams.INTERFACE.release()
         self._closed = True
 
     def _chosen(self, pass_number: int) -> frozenset[int]:
@@ -146,6 +140,18 @@ def _apart(tensor: Tensor | None) -> Iterator[None]:
         yield
 
 
-def _has_cross_attention(model: nn.Module, profile: ModelProfile) -> bool:
-    """Without the interface a call does not say which module it serves: then cross attention cannot be told apart."""
-    return profile.kind == "encoder_decoder" or any(isinstance(m, nn.TransformerDecoderLayer) for m in model.modules())
+def _seam(model: nn.Module, profile: ModelProfile) -> seams.Seam | None:
+    """Where this model's attention can be met. None where a call does not say whether it is self or cross attention.
+
+    None for compiled models too: their graphs hold the kernels, and a replaced function would have them built anew.
+    """
+    if any(_is_compiled(module) for module in model.modules()):
+        return None
+    if seams.uses_interface(model):
+        return seams.INTERFACE
+    crosses = any(isinstance(module, nn.TransformerDecoderLayer) for module in model.modules())
+    return None if crosses or profile.kind == "encoder_decoder" else seams.TORCH_FUNCTIONS
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    return hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None

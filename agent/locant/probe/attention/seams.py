@@ -1,8 +1,8 @@
 """Where attention calls can be met, and the one slot that says whether this thread's pass wants to be seen.
 
-Two seams. transformers looks its attention function up by name before every call: a gate on that lookup hands out an
-observed function to armed passes and the plain one to all others. Everything else is a function of torch that is
-replaced for as long as any pass is armed, and is untouched in between. Neither changes which kernel runs.
+transformers looks its attention function up by name before every call: a gate on that lookup hands out an observed
+function. Everything else goes through functions of torch, which are replaced. Both are in place for as long as any pass
+is armed and gone in between, so that other passes pay nothing. Neither changes which kernel runs.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 
 Function = Callable[..., Any]
+Target = tuple[Any, str, Callable[[Function], Function]]
+"""An owner, the name of its attribute, and what makes a replacement of the original."""
 
 
 class Recorder(Protocol):
@@ -55,12 +57,16 @@ def set_recorder(recorder: Recorder | None) -> None:
 
 
 class Seam:
-    """Attributes replaced while a holder needs it; restored by the last one, unless somebody else replaced them."""
+    """Attributes replaced while any pass is armed; the last to let go restores them, if nobody else replaced them.
 
-    def __init__(self, targets: Callable[[], Sequence[tuple[Any, str, Callable[[Function], Function]]]]) -> None:
+    The replacements are made once, so that a compiler that guards on them sees the same two functions for ever.
+    """
+
+    def __init__(self, targets: Callable[[], Sequence[Target]]) -> None:
         self._targets = targets
         self._lock = threading.Lock()
         self._holders = 0
+        self._made: dict[tuple[int, str], tuple[Function, Function]] = {}
         self._put: list[tuple[Any, str, Function, Function]] = []
 
     def hold(self) -> None:
@@ -69,11 +75,13 @@ class Seam:
             self._holders += 1
             if self._holders > 1:
                 return
-            for owner, name, replacement in self._targets():
+            for owner, name, make in self._targets():
                 original = getattr(owner, name)
-                replaced = replacement(original)
-                setattr(owner, name, replaced)
-                self._put.append((owner, name, original, replaced))
+                made = self._made.get((id(owner), name))
+                if made is None or made[0] is not original:
+                    made = self._made[id(owner), name] = (original, make(original))
+                setattr(owner, name, made[1])
+                self._put.append((owner, name, *made))
 
     def release(self) -> None:
         """Count one holder less; the last one restores what was there."""
@@ -140,17 +148,17 @@ def _watched(name: str, original: Function) -> Function:
     return function
 
 
-def _interface_targets() -> Sequence[tuple[Any, str, Callable[[Function], Function]]]:
+def _interface_targets() -> Sequence[Target]:
     interface = getattr(sys.modules.get("transformers.modeling_utils"), "AttentionInterface", None)
     return [] if interface is None else [(interface, "get_interface", _gate)]
 
 
-def _function_targets() -> Sequence[tuple[Any, str, Callable[[Function], Function]]]:
+def _function_targets() -> Sequence[Target]:
     return [(owner, name, functools.partial(_watched, name)) for owner, name in FUNCTIONS]
 
 
 INTERFACE = Seam(_interface_targets)
-"""Held for as long as a capture on a transformers model lives."""
+"""Held from arm to disarm, by captures on transformers models."""
 
 TORCH_FUNCTIONS = Seam(_function_targets)
 """Held from arm to disarm, by captures on models without the interface."""

@@ -62,6 +62,7 @@ class _View:
         if layout.padding is not None:
             counted = counted & ~layout.padding.gather(1, layout.own)
         self.known = context.query_real is not None
+        self.own_mask = context.own_mask
         self.deliberate = context.own_mask or context.blocks
         if context.query_real is not None:
             real = context.query_real.to(rows.queries.device).expand(context.batch, -1)
@@ -87,8 +88,21 @@ def _counted(seen: _View, keys: Tensor) -> Tensor:
 
 
 def _window_excess(seen: _View, window: int) -> Tensor:
-    """Keys seen at `window` or more columns back. Rows with gaps (draft trees, kept sinks) say nothing."""
-    return seen.largest((seen.sight.visible & (seen.back >= window)).sum(-1), seen.real & seen.contiguous())
+    """Keys seen at `window` or more columns back. Rows with gaps (draft trees, kept sinks) say nothing.
+
+    In a mask of the caller's own, every row that has such a key must see it: near the start a window may adjoin sinks.
+    """
+    counts = (seen.sight.visible & (seen.back >= window)).sum(-1)
+    judged = seen.real & seen.contiguous()
+    found = seen.largest(counts, judged)
+    if not seen.own_mask:
+        return found
+    edge = seen.back == window
+    if seen.layout.padding is not None:
+        edge = edge & ~seen.layout.padding[:, None]
+    could = seen.real & edge.any(-1)
+    agreed = ((seen.sight.visible & edge).any(-1) | ~could).all(1)
+    return torch.where(agreed, found, found.clamp_max(0))
 
 
 def _window_deficit(seen: _View, window: int) -> Tensor:
@@ -130,12 +144,14 @@ def _future(seen: _View) -> Tensor:
 
 
 def _self_blind(seen: _View) -> Tensor:
-    """Rows that cannot see their own key, though it is none that everybody is kept from."""
+    """Rows that cannot see their own key, though it is none that everybody is kept from, or that none of them can."""
     own = seen.layout.own[:, :, None]
     blind = seen.sight.hidden.gather(2, own)[..., 0]
     if seen.known:
         judged = seen.counted
     else:
         judged = seen.real
-        blind = blind & seen.sight.visible.any(1).gather(1, seen.layout.own)
+        together = (blind | ~judged).all(1, keepdim=True) & (judged.sum(1, keepdim=True) > 1)
+        lively = seen.sight.visible.any(1).gather(1, seen.layout.own)
+        blind = blind & (lively | together) if seen.layout.complete else blind & lively
     return torch.where(judged.any(1), (blind & judged).sum(1), ABSENT)
