@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -140,4 +141,4 @@ def _sentence(fault: Any) -> str:
     if fault["type"] == "extra_forbidden":
         return f"{field}: is no setting; choose one of {', '.join(sorted(AgentConfig.model_fields))}"
     reason = fault["msg"].removeprefix("Value error, ")
-    return f"{field}: {fault['input']!r} is refused: {reason[0].lower()}{reason[1:]}"
+    return f"{field}: {reprlib.repr(fault['input'])} is refused: {reason[0].lower()}{reason[1:]}"

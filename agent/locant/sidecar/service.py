@@ -18,7 +18,7 @@ from locant.sidecar.checks import KNOWN_CHECKS
 from locant.sidecar.config import AgentConfig
 from locant.sidecar.references import References
 from locant.sidecar.saved import SavedState
-from locant.sidecar.store import FindingLog, Store
+from locant.sidecar.store import LONGEST_LABEL, FindingLog, Store
 from locant.sidecar.usage import Usage
 from locant_slo.catalogue import metrics
 from locant_slo.catalogue.labels import EXPORTER, OUTCOME, STAGE
@@ -172,7 +172,7 @@ class Agent:
     def _take(self, observation: Observation) -> None:
         now = self._clock()
         if isinstance(observation, ModelAttached):
-            if self._books.full_for(observation):
+            if self._books.full_for(observation) or not _nameable(observation):
                 self._store.drop("refused")
                 return
             self._books.attach(observation, now)
@@ -221,6 +221,11 @@ class Agent:
 
     def _spent(self, stage: str, started: float) -> None:
         self._store.observe(metrics.PROBE_DURATION, (stage,), max(self._timer() - started, 0.0))
+
+
+def _nameable(attached: ModelAttached) -> bool:
+    """Whether the release's names can be label values."""
+    return max(len(attached.model), len(attached.model_version)) <= LONGEST_LABEL
 
 
 def _signed(finding: Finding, model: str, version: str, when: float) -> Finding:

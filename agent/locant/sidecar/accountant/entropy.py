@@ -14,6 +14,9 @@ from locant.sidecar.store import Update, put
 from locant_slo.catalogue.metrics import ENTROPY_HEADS_CHANGED
 from locant_slo.statistics import mean_shift
 
+_MOST = 512
+"""Layers, and heads of a layer: both numbers come from outside."""
+
 
 @dataclass(slots=True)
 class _Layer:
@@ -39,7 +42,8 @@ class EntropyLedger:
     def take(self, facts: AttentionFacts, subject: Subject) -> Iterator[Update]:
         """One layer of one pass. Sums that are no numbers are left out: one NaN would stay for good."""
         heads = len(facts.entropy)
-        if not all(map(isfinite, facts.entropy)):
+        crowded = facts.layer not in self._layers and len(self._layers) >= _MOST
+        if crowded or heads > _MOST or not all(map(isfinite, facts.entropy)):
             return
         layer = self._layers.get(facts.layer)
         if layer is None or len(layer.totals) != heads:

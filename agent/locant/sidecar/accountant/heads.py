@@ -14,6 +14,9 @@ from locant_slo.catalogue import metrics
 _DECAY = 0.9
 """Each sampled pass weighs nine tenths of the next one: recent enough to see a fault, smooth enough to read."""
 
+_MOST = 512
+"""Layers, and heads of a layer: both numbers come from outside."""
+
 
 @dataclass(slots=True)
 class _Recent:
@@ -74,7 +77,8 @@ class HeadView:
                 yield put(metrics.HEAD_HEAT, (str(layer), str(head), query, key, *subject.labels), mean)
 
     def _fade(self, name: str, layer: int, sums: tuple[float, ...], rows: tuple[float, ...]) -> None:
-        if not all(map(isfinite, sums)):
+        crowded = (name, layer) not in self._recent and len(self._recent) >= _MOST
+        if crowded or len(sums) > _MOST or not all(map(isfinite, sums)):
             return
         recent = self._recent.get((name, layer))
         if recent is None or len(recent.sums) != len(sums):

@@ -14,15 +14,22 @@ _CAPTURE = STAGE.values[0]
 _DECAY = 0.99
 """Coverage speaks of the last hundred passes or so: a signal lost after a month of service must show at once."""
 
+_MOST_KEYS = 256
+
 
 class Deltas:
-    """Turns somebody's cumulative numbers into increments. A number that fell means a restart: it counts from zero."""
+    """Turns somebody's cumulative numbers into increments. A number that fell means a restart: it counts from zero.
+
+    At most 256 keys: they come from outside, and whoever invents more is not followed.
+    """
 
     def __init__(self) -> None:
         self._last: dict[str, float] = {}
 
     def take(self, key: str, cumulative: float) -> float:
         """How much was added since the last call for this key."""
+        if key not in self._last and len(self._last) >= _MOST_KEYS:
+            return 0.0
         last = self._last.get(key, 0.0)
         self._last[key] = cumulative
         return cumulative - last if cumulative >= last else cumulative

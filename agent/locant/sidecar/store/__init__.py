@@ -1,7 +1,8 @@
 """The state behind every snapshot: typed series under a hard cap, and the findings."""
 
 from locant.sidecar.store.findings import FindingLog
+from locant.sidecar.store.series import LONGEST_LABEL
 from locant.sidecar.store.store import Store
 from locant.sidecar.store.update import Operation, Update, add, observe, put
 
-__all__ = ["FindingLog", "Operation", "Store", "Update", "add", "observe", "put"]
+__all__ = ["LONGEST_LABEL", "FindingLog", "Operation", "Store", "Update", "add", "observe", "put"]

@@ -8,7 +8,7 @@ from locant_slo.catalogue import Kind, Metric
 from locant_slo.snapshot import Exemplar, HistogramSample, Sample
 from locant_slo.statistics import bucket_index
 
-_LONGEST_VALUE = 256
+LONGEST_LABEL = 256
 
 
 @dataclass(slots=True)
@@ -59,6 +59,6 @@ def legal_labels(metric: Metric, labels: tuple[str, ...]) -> bool:
     if len(labels) != len(metric.labels):
         return False
     return all(
-        isinstance(value, str) and (value in label.values if label.values else len(value) <= _LONGEST_VALUE)
+        isinstance(value, str) and (value in label.values if label.values else len(value) <= LONGEST_LABEL)
         for label, value in zip(metric.labels, labels, strict=True)
     )
