@@ -112,11 +112,16 @@ class ModelProfile:
     parameters: int  # number of weights
 
 
+RELEASE_HARM, RELEASE_NOTE = "release_harm", "release_note"
+"""`Deviation.what` of a difference from the pinned manifest: one that changes what positions mean, and any other."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deviation:
     """A positional parameter of the model beside what its configuration says it must be (float64).
 
-    `what` is inv_freq, attention_factor, slopes, table, rotary_output or dtype; `relative_error` the largest one.
+    `what` is inv_freq, attention_factor, slopes, table, rotary_output, dtype, or one of the two words above;
+    `relative_error` is the largest one.
     """
 
     module: str
@@ -187,7 +192,9 @@ class ForwardFacts:
     peak_device_bytes: int = 0
     error: str = ""  # class name of what the model raised
     declared: bool = False
-    packed: bool = False  # the caller told the attention kernel where requests begin (cu_seq_lens, block tables, a paged cache)
+    packed: bool = (
+        False  # the caller told the attention kernel where requests begin (cu_seq_lens, block tables, a paged cache)
+    )
     request_ids: tuple[str, ...] = ()  # hashed by the probe when the owner does not opt in
     seen: tuple[str, ...] = ()  # signals that could be seen, see the `signal` label
     trace_id: str = ""

@@ -100,18 +100,26 @@ def watch(
     version: str | None = None,
     agent: AnyAgent | None = None,
     options: ProbeOptions | None = None,
+    manifest: str | os.PathLike[str] | None = None,
     strict: bool = False,
 ) -> Watch:
     """Put `model` under watch and return the handle. One line is enough: everything else is found by itself.
 
     `name` and `version` default to what the model's config says. `agent` shares one agent among several models;
     without it the watch has its own, or reports to the sidecar whose socket is in `LOCANT_SOCKET`.
+    `manifest`, written by `locant fingerprint` for the last good release, makes every difference from it a finding.
     `strict` raises the probe's own errors instead of counting them, for tests.
-    Raises ModelError when `model` is no torch module.
+    Raises ModelError when `model` is no torch module, ConfigError when `manifest` is none.
     """
+    from locant.releases import read_pinned, report_changes
+
+    pinned = read_pinned(manifest)
     _leave_to_caller(model)
     chosen = agent or _default_agent()
-    return attach(model, chosen, name=name, version=version, options=options, strict=strict, owns_agent=agent is None)
+    handle = attach(model, chosen, name=name, version=version, options=options, strict=strict, owns_agent=agent is None)
+    if pinned is not None:
+        report_changes(handle.probe, pinned)
+    return handle
 
 
 def attach(

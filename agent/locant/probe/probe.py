@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from locant.observation import Detached, ModelAttached, Observation, ProbeHealth, StreamFacts
+from locant.observation import Detached, Deviation, ModelAttached, Observation, ProbeHealth, StreamFacts
 from locant.probe.attention.attach import attend
 from locant.probe.audit import audit
 from locant.probe.caches import CacheBook
@@ -202,6 +202,10 @@ class Probe:
             return
         self._deviations = found
         self._offer(ModelAttached(self.model_id, self._clock(), self.name, self.version, self.profile, found))
+
+    def announce(self, deviations: tuple[Deviation, ...]) -> None:
+        """Tell the agent what somebody else found to deviate in this model."""
+        self._offer(ModelAttached(self.model_id, self._clock(), self.name, self.version, self.profile, deviations))
 
     def _report_health(self) -> None:
         self._offer(

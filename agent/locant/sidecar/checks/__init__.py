@@ -113,6 +113,8 @@ KNOWN_CHECKS: tuple[tuple[FailureMode, Severity, str], ...] = (
     (_F.WRONG_PARAMETERS, _S.PAGE, "parameters_uninitialised"),
     (_F.WRONG_PARAMETERS, _S.PAGE, "attention_factor"),
     (_F.WRONG_PARAMETERS, _S.PAGE, "slopes"),
+    (_F.WRONG_PARAMETERS, _S.TICKET, "release_changed"),
+    (_F.WRONG_PARAMETERS, _S.INFO, "release_changed"),
     (_F.STREAMING_STATE, _S.PAGE, "parameters_switched_with_cache"),
     (_F.RESOURCE_REGRESSION, _S.TICKET, "table_regrown"),
     (_F.STREAMING_STATE, _S.INFO, "model_raised"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from locant.observation import Deviation
+from locant.observation import RELEASE_HARM, RELEASE_NOTE, Deviation
 from locant.sidecar.checks.hit import Hit, Pass, first, rows_text
 from locant_slo.findings import FailureMode, Severity
 
@@ -18,7 +18,9 @@ _GARBAGE = 1 - 1e-9
 def deviations(found: Sequence[Deviation]) -> Iterator[Hit]:
     """What the audit of the attached model says."""
     for deviation in found:
-        if not deviation.relative_error <= _FLOAT32_AGREES:
+        if deviation.what in (RELEASE_HARM, RELEASE_NOTE):
+            yield _release_changed(deviation)
+        elif not deviation.relative_error <= _FLOAT32_AGREES:
             yield _judge(deviation)
 
 
@@ -40,6 +42,23 @@ def _judge(deviation: Deviation) -> Hit:
     )  # rows nobody may ever use, such as those a longer table was padded with
     severity = Severity.INFO if spare_rows else Severity.PAGE
     return Hit(check, mode, severity, f"{where} {cause}", evidence, all_rows=True)
+
+
+def _release_changed(deviation: Deviation) -> Hit:
+    harmful = deviation.what == RELEASE_HARM
+    advice = (
+        "Positions no longer mean what the pinned release's weights learnt, unless these weights were trained with the "
+        "change. Compare configuration and loader with the last good release, or write a new manifest."
+        if harmful
+        else "It changes no position by itself."
+    )
+    return Hit(
+        "release_changed",
+        FailureMode.WRONG_PARAMETERS,
+        Severity.TICKET if harmful else Severity.INFO,
+        f"Unlike the pinned manifest, {deviation.module} is {deviation.found}, not {deviation.expected}. {advice}",
+        {"what": deviation.module, "before": deviation.expected, "after": deviation.found},
+    )
 
 
 def _diagnosis(deviation: Deviation) -> tuple[str, FailureMode, str]:
