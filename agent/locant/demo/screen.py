@@ -30,7 +30,6 @@ SHOWN = (
     "streaming_chunks",
     "latency_per_token",
 )
-_REFRESH_PER_SECOND = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,9 @@ class Screen:
 
     def __init__(self, console: Console, *, plain: bool) -> None:
         self._console = console
-        self._live = None if plain or not console.is_terminal else Live(console=console, auto_refresh=False)
+        self._live = (
+            None if plain or not console.is_terminal else Live(console=console, auto_refresh=False, transient=True)
+        )
         self._shown_at = 0.0
 
     def __enter__(self) -> Screen:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from types import TracebackType
 import torch
 
 import locant
-from locant.canary.runner import CanaryRunner
+from locant.canary.background import keep_asking
 from locant.canary.schedule import CanarySchedule
 from locant.demo.bed import load_bed, suite_of
 from locant.demo.engine import Engine
@@ -91,17 +90,14 @@ class Stage:
         bed = load_bed(name)
         engine = Engine(bed.model, bed.vocabulary.pad)
         watch = self._stack.enter_context(locant.watch(bed.model, name=model_name(name), version="1", agent=self.agent))
-        runner = CanaryRunner(
-            bed.model,
-            watch.probe.model_id,
-            watch.probe.profile,
+        canary = keep_asking(
+            watch,
             suite_of(bed),
-            time.time,
-            self.agent.host.channel.offer,
+            interval_seconds=_CANARY_INTERVAL_SECONDS,
+            share=_CANARY_SHARE,
             answer=engine.complete,
         )
-        canary = CanarySchedule(runner.run_once, interval_seconds=_CANARY_INTERVAL_SECONDS, share=_CANARY_SHARE)
-        traffic = Traffic(bed, engine, seed=len(name))
-        for thread in (canary.start(), traffic.start()):
-            self._stack.callback(thread.close)
+        self._stack.callback(canary.close)
+        traffic = Traffic(bed, engine, seed=len(name)).start()
+        self._stack.callback(traffic.close)
         return Service(engine, traffic, canary)
