@@ -7,8 +7,8 @@ Rates are per second of wall time, costs are processor time of the agent's proce
 decode step of one sequence, 16 kB ones a pass over 150 sequences. The sender offers more than the agent takes, so a
 share is dropped and counted. Also the same work paced at 1,000 observations a second, which is what a server sends.
 
-Part two: one scrape (snapshot and text) of the agent's store beside prometheus-client's own classes with the same series
-and values, in pairs. The ratio is the median over pairs, with the extremes; both texts are compared line by line.
+Part two: one scrape (snapshot and text) of the agent's store beside prometheus-client's own classes with the same
+series and values, in pairs. The ratio is the median over pairs, with the extremes; both texts are compared first.
 """
 
 from __future__ import annotations

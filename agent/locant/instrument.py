@@ -6,6 +6,7 @@ is logged, and the program goes on unwatched.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
@@ -122,11 +123,24 @@ class Instrumentation:
         return post_init
 
 
-def first_forward(model: nn.Module, _: Any) -> None:
-    """The hook of a model that waits for its first forward: a plain function, so that the model can be pickled."""
-    stop_waiting(model)
-    for instrumentation in _installed:
-        instrumentation.watch(model)
+class FirstForward:
+    """The hook of a model that waits for its first forward. In a pickle an inert callable of the standard library takes
+    its place, so that the model loads where Locant is not installed."""
+
+    def __call__(self, model: nn.Module, _: Any) -> None:
+        """Put the model under watch."""
+        stop_waiting(model)
+        for instrumentation in _installed:
+            instrumentation.watch(model)
+
+    def __deepcopy__(self, memo: object) -> FirstForward:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (contextlib.nullcontext(), "__exit__")
+
+
+first_forward = FirstForward()
 
 
 def waits(model: nn.Module) -> bool:
