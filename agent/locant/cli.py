@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from locant import __version__
-from locant_slo.errors import LocantError, MachineError
+from locant_slo.errors import ConfigError, LocantError, MachineError
 
 if TYPE_CHECKING:
     from locant.sidecar.config import AgentConfig
@@ -46,10 +46,11 @@ def demo(keep: bool, fast: bool, plain: bool) -> None:
 def generate(path: str, output: str) -> None:
     """Write rules, their tests, Alertmanager routing, dashboards and runbooks from a spec: all of them, or none."""
     from locant.generate import compile_all, write_all
-    from locant_slo.load import load_specs
+    from locant_slo.load import diagnose, load_specs
 
     specs = load_specs(Path(path))
     files = compile_all(specs)
+    _report([warning for spec in specs for warning in diagnose(spec, path)])
     write_all(files, Path(output))
     click.echo(f"wrote {len(files)} files to {output}")
 
@@ -72,6 +73,23 @@ def check(path: str, config: str | None) -> None:
 
         load_config(Path(config))
         click.echo(f"{config}: holds")
+
+
+@cli.command()
+@SPEC
+@click.option("--slo", "name", required=True, help="The objective's name in the spec.")
+@click.option("--csv", "history", required=True, help="Columns time, events, bad and, where known, incident.")
+def backtest(path: str, name: str, history: str) -> None:
+    """Replay recorded traffic through an objective's alerts: when they fire, precision, recall, budget spent."""
+    from locant_alerts.backtest import render, score
+    from locant_alerts.history import read_csv
+    from locant_slo.load import load_specs
+
+    objectives = {objective.name: objective for spec in load_specs(Path(path)) for objective in spec.objectives}
+    if name not in objectives:
+        raise ConfigError(f"{path}: has no objective {name!r}; choose one of {', '.join(sorted(objectives))}")
+    traffic, incidents = read_csv(Path(history))
+    click.echo(render(score(objectives[name], traffic, incidents)), nl=False)
 
 
 @cli.command()

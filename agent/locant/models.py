@@ -29,10 +29,11 @@ def load_model(folder: Path, device: str = "cpu") -> nn.Module:
     except ImportError as error:
         raise MachineError(f"{error.name} is not installed; install `locant[probe]` and transformers") from error
     try:
+        transformers.utils.logging.disable_progress_bar()
         config = transformers.AutoConfig.from_pretrained(folder, **_LOCAL)
         model = _class_for(transformers, config).from_pretrained(folder, use_safetensors=True, **_LOCAL)
         model = model.to(torch.device(device))
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+    except Exception as error:  # whatever a foreign checkpoint makes of the loader, it is one sentence to the user
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ModelError(f"{folder}: cannot be loaded ({reason}); check the files and the device") from error
     loaded: nn.Module = model.eval()
