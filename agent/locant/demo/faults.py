@@ -39,6 +39,6 @@ DRILLS = (
         Fault.POSITIONS_NOT_RESET,
         "gpt2",
         FailureMode.BATCH_MIXUP,
-        "A new engine counts positions from the start of the batch and not from each request's own first token.",
+        "A new engine counts positions from the batch's first column, not from each request's first token.",
     ),
 )

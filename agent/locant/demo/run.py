@@ -58,7 +58,7 @@ def _play(screen: Screen, stack: ExitStack, *, keep: bool, fast: bool) -> int:
     )
     verdicts = []
     for drill in DRILLS:
-        screen.say(f"  [bold]{drill.fault.value}[/bold] on the {drill.bed} engine. {drill.story}")
+        screen.say(f"  [bold]{drill.fault.value}[/bold] on the {drill.bed} engine\n    {drill.story}")
         verdicts.append(director.run(drill))
         screen.say(_said(verdicts[-1], alerting=backends is not None))
         screen.print(show.indicators(verdicts[-1].view.before, verdicts[-1].view.now))
@@ -110,7 +110,7 @@ def _said(verdict: Verdict, *, alerting: bool) -> str:
     if alerting:
         parts += [_after("fault alert fired", verdict.alert_after), _after("burn alert fired", verdict.burn_after)]
     if verdict.harm is not None:
-        parts.append(f"canary correctness {verdict.harm[0]:.1%} → {verdict.harm[1]:.1%}")
+        parts.append(f"\n    the canary's answers: {verdict.harm[0]:.1%} right → {verdict.harm[1]:.1%}")
     return "    " + "; ".join(parts)
 
 
