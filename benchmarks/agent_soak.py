@@ -1,4 +1,4 @@
-"""Hours in the life of an agent: a steady rate of observations, a scrape every few seconds; nothing may grow or be lost.
+"""Hours in an agent's life: a steady rate of observations, scrapes every few seconds; nothing may grow or get lost.
 
     python benchmarks/agent_soak.py [--minutes 60] [--rate 500] [--json OUT]
 

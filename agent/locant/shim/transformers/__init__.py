@@ -10,12 +10,12 @@ from pathlib import Path
 
 
 def _step_aside() -> None:
+    # The path itself keeps this folder: spawned children get a copy of it, and must be watched too.
     here = Path(__file__).resolve().parents[1]
     path = [entry for entry in sys.path if not entry or Path(entry).resolve() != here]
     spec = PathFinder.find_spec(__name__, path)
     if spec is None or spec.loader is None:
         raise ModuleNotFoundError(f"No module named {__name__!r}", name=__name__)
-    sys.path[:] = path
     try:
         from locant.instrument import instrument_transformers
     except ImportError as error:  # another environment's Python: the program matters more than its observer
