@@ -58,14 +58,17 @@ def assert_same_weights(found: list[LayerStatistics], weights: tuple[torch.Tenso
         torch.testing.assert_close(layer.sums[LARGEST].double(), rows.amax(-1).sum(0), rtol=1e-4, atol=1e-4)
 
 
-INTERFACE = [
+INTERFACE: list[tuple[str, str, dict[str, Any]]] = [
     *[("llama", attn, {}) for attn in ("eager", "sdpa")],
     ("gpt2", "sdpa", {}),
     ("mistral", "sdpa", {"sliding_window": 5}),
     ("gemma2", "eager", {"sliding_window": 5, "attn_logit_softcapping": 2.0}),
     ("gpt_oss", "eager", {"sliding_window": 5}),
 ]
-SOFTMAX = [(family, "eager", {}) for family in ("bloom", "mpt", "gptj", "gpt_neo", "falcon", "codegen")]
+WRITTEN_OUT = ("bloom", "mpt", "gptj", "gpt_neo", "falcon", "codegen")
+SOFTMAX: list[tuple[str, str, dict[str, Any]]] = [(family, "eager", {}) for family in WRITTEN_OUT]
+    (family, "eager", {}) for family in ("bloom", "mpt", "gptj", "gpt_neo", "falcon", "codegen")
+]
 
 
 @pytest.mark.parametrize(("family", "attn", "changes"), INTERFACE + SOFTMAX)
@@ -180,7 +183,8 @@ class Plain(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         parts = self.project(x).view(*x.shape[:2], 3, 2, 8).permute(2, 0, 3, 1, 4)
-        return nn.functional.scaled_dot_product_attention(*parts, is_causal=True)
+        query, key, value = parts
+        return nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
 
 
 def _plain_pass() -> tuple[Plain, torch.Tensor, PassContext]:
@@ -286,7 +290,7 @@ def test_a_function_that_somebody_else_replaced_meanwhile_is_left_to_them(monkey
 
     monkeypatch.setattr(torch.nn.functional, "softmax", theirs)
     capture.close()
-    assert torch.nn.functional.softmax is theirs
+    assert vars(torch.nn.functional)["softmax"] is theirs
 
 
 def test_a_compiled_model_is_not_seen_and_not_compiled_again() -> None:
@@ -294,7 +298,7 @@ def test_a_compiled_model_is_not_seen_and_not_compiled_again() -> None:
 
     dynamo.reset()
     model, values, context = _plain_pass()
-    compiled = torch.compile(model, backend="eager")
+    compiled: Any = torch.compile(model, backend="eager")
     compiled(values)
     before = dynamo.utils.counters["stats"]["unique_graphs"]
     with watching(compiled, context) as found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from locant.probe.attention.contract import PassContext
-from locant.probe.attention.engine import ROW_STATISTICS, binned_mass, row_statistics
+from locant.probe.attention.engine import ROW_STATISTICS, heat_map, row_statistics
 from locant.probe.attention.kernel import KernelCall, ScoredCall
 from locant.probe.attention.layout import lay_out
 from locant.probe.attention.reference import dense_scores, dense_weights, reference_statistics
@@ -92,7 +93,7 @@ def compare(found: torch.Tensor, call: KernelCall, context: PassContext, window:
         reference = wanted[name].permute(0, 2, 1)
         judged = sighted.permute(0, 2, 1)
         torch.testing.assert_close(
-            values.double()[judged], reference[judged], rtol=1e-5, atol=1e-5, msg=lambda m, name=name: f"{name}: {m}"
+            values.double()[judged], reference[judged], rtol=1e-5, atol=1e-5, msg=partial("{}: {}".format, name)
         )
 
 
@@ -119,20 +120,22 @@ def test_scores_taken_before_a_softmax_give_the_same_statistics(situation: tuple
 
 @settings(max_examples=40, deadline=None)
 @given(situations(), st.integers(1, 8))
-def test_binned_mass_adds_up_to_the_weights_of_its_keys(
+def test_a_heat_map_is_the_matrix_of_one_head_in_coarse_squares(
     situation: tuple[KernelCall, PassContext, int], bins: int
 ) -> None:
     call, context, _ = situation
-    rows = every_row(call)
-    head = call.heads - 1
-    found = binned_mass(call, rows, lay_out(context, call.keys, rows), head, bins, call.keys)
-    weights = torch.nan_to_num(dense_weights(call)[0])[:, head]
-    for b in range(bins):
-        inside = torch.arange(call.keys) * bins // call.keys == b
-        sighted = (dense_scores(call)[:, head] > -1e3).any(-1)
-        torch.testing.assert_close(
-            found[..., b][sighted].double(), weights[..., inside].sum(-1)[sighted], rtol=1e-5, atol=1e-5
-        )
+    rows, head = every_row(call), call.heads - 1
+    heat, per_bin = heat_map(call, rows, lay_out(context, call.keys, rows), head, bins, call.keys)
+    weights, total = dense_weights(call)
+    if (total < -1e3).any():
+        return
+    key = torch.arange(call.keys) * bins // call.keys
+    query = key[call.keys - call.query.shape[2] :]
+    assert per_bin.tolist() == [call.batch * int((query == b).sum()) for b in range(bins)]
+    for a in range(bins):
+        for b in range(bins):
+            inside = weights[:, head][:, query == a][..., key == b].sum()
+            torch.testing.assert_close(heat[a, b].double(), inside, rtol=1e-5, atol=1e-5)
 
 
 def test_a_mask_function_counts_like_the_mask_it_stands_for() -> None:

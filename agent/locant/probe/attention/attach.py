@@ -17,12 +17,17 @@ def attend(capture: UnitCapture, options: ProbeOptions, guard: Guard) -> Callabl
     """Arm `capture` for its sampled passes. Returns what undoes it."""
     if options.attention_rate <= 0:
         return _nothing
+
+    def spent(seconds: float) -> None:
+        capture.spent_seconds += seconds
+
     attention = AttentionCapture(
         capture.unit.module,
         capture.profile,
         options.attention_rows,
         options.attention_layers,
         on_error=lambda error: guard.failed("attention", error),
+        on_spent=spent,
     )
     capture.arm, capture.disarm = attention.arm, attention.disarm
     return attention.close

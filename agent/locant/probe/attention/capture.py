@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,8 +15,9 @@ from locant.observation import ModelProfile
 from locant.probe.attention import seams
 from locant.probe.attention.contract import PassContext, Sink
 from locant.probe.attention.functions import function_call
+from locant.probe.attention.governor import Effort
 from locant.probe.attention.interface import kernel_call
-from locant.probe.attention.modules import members
+from locant.probe.attention.modules import Member, members
 from locant.probe.attention.profiler import PassProfiler, Plan
 
 _LAYERS_PER_PASS = 4
@@ -26,7 +28,7 @@ class AttentionCapture:
 
     `rows`: query rows per pass for which weights are computed. `layers`: where; None takes the first, the last and two
     in rotation. What masks let through is judged in every layer. `on_error` hears of this part's own
-    failures, once per pass; the model never does.
+    failures, once per pass; the model never does. `on_spent` hears of the host's time that a layer took, in seconds.
     """
 
     def __init__(
@@ -36,24 +38,31 @@ class AttentionCapture:
         rows: int = 32,
         layers: tuple[int, ...] | None = None,
         on_error: Callable[[Exception], None] | None = None,
+        on_spent: Callable[[float], None] | None = None,
     ) -> None:
         self._profile = profile
         self._rows = rows
         self._layers = layers
         self._on_error = on_error
+        self._on_spent = on_spent
         self._members = members(model)
         self._model = model
         self._seam = _seam(model, profile)
         self._thread = threading.local()
         self._closed = False
 
-    def arm(self, context: PassContext, sink: Sink) -> None:
-        """Look at the pass that this thread runs next; each layer's result goes to `sink` as it is launched."""
+    def arm(self, context: PassContext, sink: Sink, effort: Effort | None = None) -> None:
+        """Look at the pass that this thread runs next; each layer's result goes to `sink` as it is launched.
+
+        `effort` bounds rows and layers of this pass below what the capture was made with.
+        """
         if self._closed or self._seam is None or _is_compiled(self._model):
             return
         self.disarm()
-        plan = Plan(self._rows, self._chosen(context.pass_number), self._profile)
-        recorder = _Armed(self._members, PassProfiler(context, plan, sink), self._on_error)
+        rows = self._rows if effort is None else min(self._rows, effort.rows)
+        layers = self._chosen(context.pass_number, effort.layers if effort is not None else _LAYERS_PER_PASS)
+        profiler = PassProfiler(context, Plan(rows, layers, self._profile), sink)
+        recorder = _Armed(self._members, profiler, self._on_error, self._on_spent)
         self._seam.hold()
         self._thread.recorder = recorder
         seams.set_recorder(recorder)
@@ -71,12 +80,15 @@ class AttentionCapture:
         self.disarm()
         self._closed = True
 
-    def _chosen(self, pass_number: int) -> frozenset[int]:
+    def _chosen(self, pass_number: int, count: int) -> frozenset[int]:
+        """The first and the last layer and others in rotation; with less than four, all of them in rotation."""
         if self._layers is not None:
             return frozenset(self._layers)
         last = max(self._profile.layers - 1, 0)
+        if count < _LAYERS_PER_PASS:
+            return frozenset((pass_number * count + k) % (last + 1) for k in range(count))
         inner = max(last - 1, 1)
-        rotating = {1 + (pass_number * 2 + k) % inner for k in range(_LAYERS_PER_PASS - 2)}
+        rotating = {1 + (pass_number * (count - 2) + k) % inner for k in range(count - 2)}
         return frozenset({0, last} | rotating)
 
 
@@ -84,11 +96,16 @@ class _Armed:
     """One armed pass: turns what the seams meet into calls for the profiler. Never raises."""
 
     def __init__(
-        self, found: dict[int, Any], profiler: PassProfiler, on_error: Callable[[Exception], None] | None
+        self,
+        found: dict[int, Member],
+        profiler: PassProfiler,
+        on_error: Callable[[Exception], None] | None,
+        on_spent: Callable[[float], None] | None,
     ) -> None:
         self._members = found
         self._profiler: PassProfiler | None = profiler
         self._on_error = on_error
+        self._on_spent = on_spent
         self._order = 0
 
     def interface(
@@ -102,7 +119,7 @@ class _Armed:
         context = profiler.context
         if query.dim() != 4 or query.shape[0] != context.batch or query.shape[2] != context.queries:
             return
-        with _apart(query):
+        with self._apart(query):
             try:
                 call = kernel_call(implementation, module, query, key, mask, context, more)
                 if call is not None:
@@ -117,7 +134,7 @@ class _Armed:
         if profiler is None:
             return
         first = args[0] if args and isinstance(args[0], Tensor) else None
-        with _apart(first):
+        with self._apart(first):
             try:
                 call = function_call(name, args, kwargs, profiler.context, profiler.plan.profile.heads)
                 if call is not None:
@@ -126,18 +143,20 @@ class _Armed:
             except Exception as error:
                 self._failed(error)
 
+    @contextmanager
+    def _apart(self, tensor: Tensor | None) -> Iterator[None]:
+        """Timed, and outside autograd and autocast, whatever the model runs under."""
+        device = tensor.device.type if tensor is not None else "cpu"
+        started = time.perf_counter()
+        with torch.no_grad(), torch.autocast(device, enabled=False):
+            yield
+        if self._on_spent is not None:
+            self._on_spent(time.perf_counter() - started)
+
     def _failed(self, error: Exception) -> None:
         self._profiler = None
         if self._on_error is not None:
             self._on_error(error)
-
-
-@contextmanager
-def _apart(tensor: Tensor | None) -> Iterator[None]:
-    """Outside autograd and autocast, whatever the model runs under."""
-    device = tensor.device.type if tensor is not None else "cpu"
-    with torch.no_grad(), torch.autocast(device, enabled=False):
-        yield
 
 
 def _seam(model: nn.Module, profile: ModelProfile) -> seams.Seam | None:

@@ -55,18 +55,33 @@ def row_statistics(
     return sums.finish(call.sinks)
 
 
-def binned_mass(call: Attention, rows: Rows, layout: Layout, head: int, bins: int, span: int) -> Tensor:
-    """Mass of one head by key bin, float32 [N, R, bins]; bin b holds keys [b, b + 1) · span / bins of the sequence."""
-    scores = call.scores(rows, 0, call.keys)[:, :, head]
+def heat_map(call: Attention, rows: Rows, layout: Layout, head: int, bins: int, span: int) -> tuple[Tensor, Tensor]:
+    """Mass of one head from query bin to key bin, float32 [bins, bins], and the counted rows per bin, int64 [bins].
+
+    Bin b holds tokens [b, b + 1) * span / bins of the sequence, cached ones included; keys no longer stored have none.
+    """
+    mass = binned_mass(call.only(head), rows, layout, bins, span)
+    counted = rows.weights > 0
+    bin_of_row = _bin(layout.own + layout.first_stored, bins, span).flatten()
+    heat = torch.zeros(bins, bins, device=call.device)
+    heat.index_add_(0, bin_of_row, (mass * counted[..., None]).flatten(0, 1))
+    per_bin = torch.zeros(bins, dtype=torch.int64, device=call.device)
+    return heat, per_bin.index_add_(0, bin_of_row, counted.flatten().long())
+
+
+def binned_mass(call: Attention, rows: Rows, layout: Layout, bins: int, span: int) -> Tensor:
+    """Mass of the call's first head by key bin, float32 [N, R, bins]. Memory: one score per row and key."""
+    scores = call.scores(rows, 0, call.keys)[:, :, 0]
     if call.sinks is not None:
-        sink = call.sinks[head].float().expand(*scores.shape[:2], 1)
-        weights = torch.cat([scores, sink], -1).softmax(-1)[..., :-1]
-    else:
-        weights = scores.softmax(-1)
-    column = torch.arange(call.keys, device=call.device) + layout.first_stored
-    target = (column * bins // span).clamp(0, bins - 1)
+        scores = torch.cat([scores, call.sinks[0].float().expand(*scores.shape[:2], 1)], -1)
+    weights = torch.nan_to_num(scores.softmax(-1)[..., : call.keys])
+    target = _bin(torch.arange(call.keys, device=call.device) + layout.first_stored, bins, span)
     empty = torch.zeros(*weights.shape[:2], bins, device=call.device)
-    return empty.index_add_(2, target, torch.nan_to_num(weights))
+    return empty.index_add_(2, target, weights)
+
+
+def _bin(place: Tensor, bins: int, span: int) -> Tensor:
+    return (place * bins // span).clamp(0, bins - 1)
 
 
 class _Sums:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -49,6 +49,10 @@ class Attention(Protocol):
     @property
     def sinks(self) -> Tensor | None:
         """Scores per head that enter the softmax without being keys."""
+        ...
+
+    def only(self, head: int) -> Attention:
+        """The same call with one of its heads."""
         ...
 
     def scores(self, rows: Rows, start: int, stop: int) -> Tensor:
@@ -100,6 +104,18 @@ class KernelCall:
     def device(self) -> torch.device:
         """Where queries and keys are."""
         return self.query.device
+
+    def only(self, head: int) -> KernelCall:
+        """See `Attention`."""
+        group = head // (self.query.shape[1] // self.key.shape[1])
+        return replace(
+            self,
+            query=self.query[:, head : head + 1],
+            key=self.key[:, group : group + 1],
+            mask=_of_head(self.mask, head),
+            bias=_of_head(self.bias, head),
+            sinks=self.sinks[head : head + 1] if self.sinks is not None else None,
+        )
 
     def scores(self, rows: Rows, start: int, stop: int) -> Tensor:
         """See `Attention`. Products and sums in float32 whatever the inputs are."""
@@ -178,6 +194,12 @@ class ScoredCall:
         """Where the scores are."""
         return self.given.device
 
+    def only(self, head: int) -> ScoredCall:
+        """See `Attention`."""
+        return ScoredCall(
+            self.given[:, head : head + 1], self.sinks[head : head + 1] if self.sinks is not None else None
+        )
+
     def scores(self, rows: Rows, start: int, stop: int) -> Tensor:
         """See `Attention`."""
         found = rows_of(self.given, rows, start, stop)
@@ -187,3 +209,7 @@ class ScoredCall:
         """See `Attention`. Visible: the score is one that a mask cannot have lowered."""
         part = rows_of(self.given, rows, 0, self.keys)
         return Sight((part > _SURELY_VISIBLE).any(2), is_hidden(part).all(2))
+
+
+def _of_head(table: Tensor | None, head: int) -> Tensor | None:
+    return table if table is None or table.shape[1] == 1 else table[:, head : head + 1]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from locant.observation import ModelProfile
 from locant.probe.attention.contract import STATISTICS, LayerStatistics, PassContext, Sink
-from locant.probe.attention.engine import ROW_STATISTICS, row_statistics
+from locant.probe.attention.engine import ROW_STATISTICS, heat_map, row_statistics
 from locant.probe.attention.kernel import Attention
 from locant.probe.attention.layout import Layout, lay_out
 from locant.probe.attention.rows import Rows
@@ -20,6 +20,8 @@ from locant.probe.attention.visibility import Geometry, judge
 
 PREFIX_FAMILIES = frozenset({"paligemma", "colpali", "pi0"})
 """Families whose whole prompt may look both ways although they decode causally."""
+
+HEAT_BINS = 32
 
 _PICKED = tuple(ROW_STATISTICS.index(name) for name in STATISTICS)
 _CAUSAL_ONLY = STATISTICS.index("future_mass")
@@ -92,6 +94,7 @@ class PassProfiler:
         counted = rows.weights > 0
         count = counted.sum()
         share = rows.weights * (count / rows.weights.sum().clamp_min(1e-9))
+        heat_head, heat, heat_rows = self._heat(layer, call, rows, layout)
         padded = layout.padding.any(1)[:, None] & counted if layout.padding is not None else torch.zeros_like(counted)
         return LayerStatistics(
             layer=layer,
@@ -100,7 +103,23 @@ class PassProfiler:
             padded_rows=padded.sum(),
             padding_mass_largest=(found[0].mean(-1) * counted).amax(),
             visibility=visibility,
+            heat_head=heat_head,
+            heat=heat,
+            heat_rows=heat_rows,
         )
+
+    def _heat(
+        self, layer: int, call: Attention, rows: Rows, layout: Layout
+    ) -> tuple[int, Tensor | None, Tensor | None]:
+        """A heat map of one head of one layer per pass, in rotation; none for passes shorter than its bins."""
+        context, layers = self.context, sorted(self.plan.layers & set(range(self.plan.profile.layers)))
+        turn = context.pass_number
+        if not layers or layers[turn % len(layers)] != layer or context.queries < HEAT_BINS:
+            return -1, None, None
+        if not isinstance(context.cached, int):
+            return -1, None, None
+        head = (turn // len(layers)) % call.heads
+        return head, *heat_map(call, rows, layout, head, HEAT_BINS, context.cached + context.queries)
 
 
 def _structure_only(layer: int, call: Attention, visibility: Tensor) -> LayerStatistics:
