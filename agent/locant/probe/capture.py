@@ -68,6 +68,7 @@ class UnitCapture:
         self.spent_seconds = 0.0
         self.arm: Armer | None = None
         self.disarm: Callable[[], None] | None = None
+        self.sees_attention = False
         self._options = options
         self._shared = shared
         self._slot = shared.slot
@@ -133,6 +134,7 @@ class UnitCapture:
         state.stopwatch.stop(state.call.device)
         if state.looks_at_attention and self.disarm is not None:
             self.disarm()
+            self.sees_attention = bool(state.layers)
         self._finish(self, state, output)
         self.spent_seconds += time.perf_counter() - started
 
