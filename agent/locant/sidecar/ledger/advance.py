@@ -58,6 +58,8 @@ def _offset(row: RowFacts, past: RowState, move: Move, facts: ForwardFacts, prof
     """The offset that the next call must start with; what moved keeps its old one, so that it stays reported."""
     if row.resets > 0 or facts.packed or row.first_offset == ABSENT or row.last_offset == ABSENT:
         return None
+    if facts.mask_rank == 4 and row.jumps > 0 and profile.scheme != MROPE:
+        return None  # a draft tree: what stays of it is decided after the call
     if past.offset is not None and (_is_kept(move) or _suspected(row, past)):
         return past.offset + row.last_offset - row.first_offset
     if profile.scheme == MROPE and row.last_position != row.max_position:
