@@ -109,9 +109,10 @@ def _said(verdict: Verdict, *, alerting: bool) -> str:
     parts = [_after("found", verdict.found_after)]
     if alerting:
         parts += [_after("fault alert fired", verdict.alert_after), _after("burn alert fired", verdict.burn_after)]
+    lines = ["; ".join(parts)]
     if verdict.harm is not None:
-        parts.append(f"\n    the canary's answers: {verdict.harm[0]:.1%} right → {verdict.harm[1]:.1%}")
-    return "    " + "; ".join(parts)
+        lines.append(f"the canary's answers: {verdict.harm[0]:.1%} right → {verdict.harm[1]:.1%}")
+    return "\n".join(f"    {line}" for line in lines)
 
 
 def _after(what: str, seconds: float | None) -> str:
