@@ -1,10 +1,11 @@
-"""What a watch costs: the same forward bare and watched, in pairs, on a tiny GPT-2 and on one of 125 million parameters.
+"""What a watch costs: one forward bare and watched, in pairs, on a tiny GPT-2 and on one of 125 million parameters.
 
     python benchmarks/probe_overhead.py [--pairs 40] [--device cpu|cuda] [--json OUT]
 
-Bare and watched calls alternate, so that drift of the machine hits both alike; the ratio is the median over pairs, the spread
-its quartiles. "unsampled" passes are counted and reduced to one row of integers each; "sampled" ones also compare rotary
-values and attention. "hooks" is the time spent inside the hooks, as the probe itself counts it; "poll" the agent thread's.
+Bare and watched calls alternate, so that drift of the machine hits both alike; the ratio is the median over pairs, the
+spread its quartiles. "unsampled" passes are counted and reduced to a row of integers each; "sampled" ones also compare
+rotary values and attention. "hooks" is the time spent in the two hooks of a pass, as the probe itself counts it; "poll"
+the time that the agent's thread spends on a pass; "bytes" what leaves the device for it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
@@ -80,7 +82,7 @@ def measure(name: str, call: str, *, sampled: bool, pairs: int, device: str) -> 
     step = steps(model, device)[call]
     rate = 1.0 if sampled else 0.0
     options = ProbeOptions(attention_rate=rate, rotary_rate=rate, strict=True)
-    bare, watched, polls, hooks = [], [], [], 0.0
+    bare, watched, polls, hooks = [], [], [], []
     for _ in range(3):
         step()
     for _ in range(pairs):
@@ -91,7 +93,7 @@ def measure(name: str, call: str, *, sampled: bool, pairs: int, device: str) -> 
         step()
         spent = probe.capture_seconds
         watched.append(timed(step, device))
-        hooks += probe.capture_seconds - spent
+        hooks.append(probe.capture_seconds - spent)
         started = time.perf_counter()
         probe.flush(5.0)
         polls.append((time.perf_counter() - started) / 2)
@@ -110,9 +112,24 @@ def measure(name: str, call: str, *, sampled: bool, pairs: int, device: str) -> 
         middle,
         low,
         high,
-        hooks / pairs * 1e6,
+        statistics.median(hooks) * 1e6,
         statistics.median(polls) * 1e6,
         size,
+    )
+
+
+HEADER = (
+    f"{'model':6} {'call':13} {'pass':10} {'bare us':>9} {'added us':>9} {'ratio':>6} {'quartiles':>13} "
+    f"{'hooks us':>9} {'poll us':>8} {'bytes':>6}"
+)
+
+
+def line(cost: Cost) -> str:
+    """One row of the table."""
+    kind = "sampled" if cost.sampled else "unsampled"
+    return (
+        f"{cost.model:6} {cost.call:13} {kind:10} {cost.bare_us:9.0f} {cost.added_us:9.1f} {cost.ratio:6.3f} "
+        f"{cost.ratio_low:6.3f}-{cost.ratio_high:.3f} {cost.hooks_us:9.1f} {cost.poll_us:8.0f} {cost.bytes_per_pass:6d}"
     )
 
 
@@ -126,26 +143,16 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
-    print(
-        f"{'model':6} {'call':13} {'pass':10} {'bare us':>9} {'added us':>9} {'ratio':>6} {'quartiles':>13} "
-        f"{'hooks us':>9} {'poll us':>8} {'bytes':>6}"
-    )
+    print(HEADER)
     costs = []
     for name in chosen.models.split(","):
         for call in ("decode 4x1", "prefill 4x32"):
             for sampled in (False, True):
                 pairs = chosen.pairs if name == "tiny" else max(8, chosen.pairs // 4)
-                cost = measure(name, call, sampled=sampled, pairs=pairs, device=chosen.device)
-                costs.append(asdict(cost))
-                print(
-                    f"{name:6} {call:13} {'sampled' if sampled else 'unsampled':10} {cost.bare_us:9.0f} {cost.added_us:9.1f} "
-                    f"{cost.ratio:6.3f} {cost.ratio_low:6.3f}-{cost.ratio_high:.3f} {cost.hooks_us:9.1f} {cost.poll_us:8.0f} "
-                    f"{cost.bytes_per_pass:6d}",
-                    flush=True,
-                )
+                costs.append(measure(name, call, sampled=sampled, pairs=pairs, device=chosen.device))
+                print(line(costs[-1]), flush=True)
     if chosen.json:
-        with open(chosen.json, "w", encoding="utf-8") as out:
-            json.dump(costs, out, indent=1)
+        Path(chosen.json).write_text(json.dumps([asdict(cost) for cost in costs], indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

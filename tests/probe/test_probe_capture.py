@@ -317,3 +317,11 @@ def test_what_was_not_seen_is_not_claimed(watch_model):
     facts = seen.passes[0]
     assert "positions" not in facts.seen
     assert facts.rows[0].first_offset == ABSENT
+
+
+@pytest.mark.parametrize("model_type", ["gptj", "codegen"])
+def test_rotary_models_without_a_rotary_module_tell_their_layers(watch_model, model_type):
+    model = causal(model_type)
+    seen = watch_model(model)
+    model(input_ids=tokens(1, 5))
+    assert seen.passes[0].rows[0].last_position == 4

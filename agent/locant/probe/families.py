@@ -53,7 +53,7 @@ FAMILIES: dict[str, Family] = {
     **_many("m2m_100 nllb-moe fsmt speech_to_text", Family(SINUSOIDAL, ENCODER_DECODER, base_after_pad=True)),
     **_many("t5 mt5 umt5 longt5 switch_transformers udop pop2piano", Family(RELATIVE, ENCODER_DECODER)),
     **_many("deberta deberta-v2 funnel", Family(RELATIVE, ENCODER)),
-    **_many("xlnet", Family(RELATIVE)),
+    **_many("xlnet", Family(RELATIVE, ENCODER)),
     **_many("bloom mpt", Family(ALIBI)),
     **_many(
         "llama mistral mixtral ministral gemma gemma2 gemma3_text gemma3n_text qwen2 qwen2_moe qwen3 qwen3_moe phi "

@@ -16,10 +16,21 @@ _MIXED_WINDOW_KEYS = (
 )
 
 
+def read(config: Any, name: str) -> Any:
+    """One setting of a configuration, None when it is absent or answers only with an error.
+
+    Configurations whose layers differ raise on settings that have no single value.
+    """
+    try:
+        return getattr(config, name, None)
+    except (ValueError, TypeError, RuntimeError):
+        return None
+
+
 def first(config: Any, *names: str) -> Any:
     """The first of the named settings that the configuration has and that is not None."""
     for name in names:
-        value = getattr(config, name, None)
+        value = read(config, name)
         if value is not None:
             return value
     return None
@@ -27,14 +38,14 @@ def first(config: Any, *names: str) -> Any:
 
 def layers(config: Any) -> int | None:
     """Transformer layers of the part that decodes."""
-    if getattr(config, "is_encoder_decoder", False):
+    if read(config, "is_encoder_decoder"):
         return _integer(first(config, "decoder_layers", "num_decoder_layers", "num_hidden_layers", "num_layers"))
     return _integer(first(config, "num_hidden_layers", "n_layer", "n_layers", "num_layers"))
 
 
 def heads(config: Any) -> int | None:
     """Query heads per layer."""
-    if getattr(config, "is_encoder_decoder", False):
+    if read(config, "is_encoder_decoder"):
         return _integer(first(config, "decoder_attention_heads", "num_attention_heads", "num_heads"))
     return _integer(first(config, "num_attention_heads", "n_head", "n_heads", "num_heads"))
 
@@ -51,9 +62,9 @@ def head_size(config: Any) -> int | None:
 def window(config: Any) -> int | None:
     """The sliding window when every layer has the same, else None."""
     size = _integer(first(config, "sliding_window"))
-    if not size or getattr(config, "use_sliding_window", True) is False:
+    if not size or read(config, "use_sliding_window") is False:
         return None
-    types = getattr(config, "layer_types", None)
+    types = read(config, "layer_types")
     if types is not None:
         return size if all(kind == "sliding_attention" for kind in types) else None
     mixed = first(
@@ -67,7 +78,7 @@ def cache_bytes_per_token(config: Any, model: nn.Module) -> int | None:
     count, size = _caching_layers(config), head_size(config)
     if count is None or size is None or first(config, "kv_lora_rank") is not None:
         return None
-    multi_query = getattr(config, "multi_query", False) and not getattr(config, "new_decoder_architecture", False)
+    multi_query = read(config, "multi_query") and not read(config, "new_decoder_architecture")
     kv_heads = 1 if multi_query else _integer(first(config, "num_key_value_heads", "num_kv_heads")) or heads(config)
     parameter = next((p for p in unwrap(model).parameters() if p.is_floating_point()), None)
     if not kv_heads or parameter is None:
@@ -76,7 +87,7 @@ def cache_bytes_per_token(config: Any, model: nn.Module) -> int | None:
 
 
 def _caching_layers(config: Any) -> int | None:
-    types = getattr(config, "layer_types", None)
+    types = read(config, "layer_types")
     if not types:
         return layers(config)
     if not all(isinstance(kind, str) for kind in types):

@@ -19,33 +19,57 @@ _STACKS = (nn.TransformerEncoder, nn.TransformerDecoder)
 
 def install(capture: UnitCapture, guard: Guard) -> list[Callable[[], None]]:
     """Hook one unit: two hooks on the unit, one or two on each positional part. Returns what removes them."""
-    removers: list[Callable[[], None]] = []
+    hooks = Hooks(guard)
+    hooks.before(capture.unit.module, capture.before, "timing")
+    hooks.after(capture.unit.module, capture.after, "timing")
+    _tables(hooks, capture)
+    _others(hooks, capture)
+    return hooks.removers
 
-    def before(module: nn.Module, body: Callable[..., None], signal: str) -> None:
-        handle = module.register_forward_pre_hook(Hook(body, guard, signal), with_kwargs=True)
-        removers.append(handle.remove)
 
-    def after(module: nn.Module, body: Callable[..., None], signal: str) -> None:
-        hook: Any = Hook(body, guard, signal)
+class Hooks:
+    """Registers guarded hooks and keeps what removes them."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self.removers: list[Callable[[], None]] = []
+
+    def before(self, module: nn.Module, body: Callable[..., None], signal: str) -> None:
+        """A pre-hook with keyword arguments."""
+        handle = module.register_forward_pre_hook(Hook(body, self._guard, signal), with_kwargs=True)
+        self.removers.append(handle.remove)
+
+    def after(self, module: nn.Module, body: Callable[..., None], signal: str) -> None:
+        """A forward hook with keyword arguments that is called also when the forward raised."""
+        hook: Any = Hook(body, self._guard, signal)
         handle = module.register_forward_hook(hook, with_kwargs=True, always_call=True)
-        removers.append(handle.remove)
+        self.removers.append(handle.remove)
 
-    unit, parts, scheme = capture.unit, capture.parts, capture.profile.scheme
-    before(unit.module, capture.before, "timing")
-    after(unit.module, capture.after, "timing")
-    for part in unit.tables if scheme not in (fam.ROPE, fam.MROPE, fam.ALIBI) else ():
+
+def _tables(hooks: Hooks, capture: UnitCapture) -> None:
+    """Tables, where they are what numbers the tokens."""
+    if capture.profile.scheme in (fam.ROPE, fam.MROPE, fam.ALIBI):
+        return
+    for part in capture.unit.tables:
         if takes_indices(part.module):
-            before(part.module, parts.table_indices, "positions")
+            hooks.before(part.module, capture.parts.table_indices, "positions")
         else:
-            before(part.module, parts.table_opens, "positions")
-            after(part.module, parts.table_closes, "positions")
+            hooks.before(part.module, capture.parts.table_opens, "positions")
+            hooks.after(part.module, capture.parts.table_closes, "positions")
+
+
+def _others(hooks: Hooks, capture: UnitCapture) -> None:
+    """Rotary modules, distance buckets, biases, and torch's own stacks."""
+    unit, parts = capture.unit, capture.parts
     for part in unit.rotaries:
-        after(part.module, parts.rotary, "rotary")
+        hooks.after(part.module, parts.rotary, "rotary")
     for part in unit.buckets:
-        before(part.module, parts.buckets, "positions")
-    for part in unit.blocks if scheme == fam.ALIBI else ():
-        before(part.module, parts.bias, "rotary")
+        hooks.before(part.module, parts.buckets, "positions")
+    for part in unit.blocks:
+        if capture.profile.scheme == fam.ALIBI:
+            hooks.before(part.module, parts.bias, "rotary")
+        elif not (unit.tables or unit.rotaries or unit.buckets):
+            hooks.before(part.module, parts.positions_of_block, "positions")
     for module in unwrap(unit.module).modules():
         if isinstance(module, _STACKS) and module is not unit.module:
-            before(module, parts.padding, "mask")
-    return removers
+            hooks.before(module, parts.padding, "mask")

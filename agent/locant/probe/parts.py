@@ -62,6 +62,12 @@ class PartHooks:
         if state is not None and state.bias is None:
             state.bias = bias_rows(kwargs.get("alibi", kwargs.get("position_bias")), self._profile.heads)
 
+    def positions_of_block(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Pre-hook of the first layer in a model without a positional module that we know: layers are told."""
+        state, given = self._slot.current, kwargs.get("position_ids")
+        if state is not None and state.positions is None and isinstance(given, Tensor):
+            state.positions = given
+
     def padding(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Pre-hook of torch's own encoder or decoder stack: the mask that really arrives there."""
         state = self._slot.current

@@ -92,6 +92,10 @@ class Probe:
         self._shared.slot.segments = tuple(tuple(row) for row in segments) if segments is not None else None
         self._shared.slot.request_ids = tuple(request_ids or ())
 
+    def declared(self) -> tuple[bool, tuple[str, ...]]:
+        """Whether segments, and which request ids, were declared for this thread's next forward."""
+        return self._shared.slot.segments is not None, self._shared.slot.request_ids
+
     def stream(self, chunks: Iterable[T]) -> Iterator[T]:
         """Pass a stream through unchanged, counting its chunks and how it ended."""
 

@@ -11,7 +11,7 @@ from torch import nn
 from locant.observation import ModelProfile
 from locant.probe import families as fam
 from locant.probe.families import FAMILIES, Family
-from locant.probe.geometry import cache_bytes_per_token, head_size, heads, layers, window
+from locant.probe.geometry import cache_bytes_per_token, head_size, heads, layers, read, window
 from locant.probe.plain import describe_plain
 from locant.probe.rope_config import rope_sets, trained_tokens
 from locant.probe.structure import Unit, require_module, table_of, table_rows, text_config, units, unwrap
@@ -44,7 +44,7 @@ def describe(model: object) -> ModelProfile:
         separator_id=_token(config, "sep_token_id"),
         token_types=_token_types(unit.module, config),
         window=window(config),
-        causal=family.kind != fam.ENCODER and not getattr(config, "use_bidirectional_attention", False),
+        causal=family.kind != fam.ENCODER and not read(config, "use_bidirectional_attention"),
         layers=layers(config) or 0,
         heads=heads(config) or 0,
         head_size=head_size(config),
@@ -58,7 +58,7 @@ def _family(config: Any, unit: Unit) -> Family:
     """The data's line for the model, corrected by switches in its own configuration; else what the modules show."""
     known = FAMILIES.get(config.model_type or "")
     kind = known.kind if known else _kind(config, unit.module)
-    if kind == fam.ENCODER and getattr(config, "is_decoder", False):
+    if kind == fam.ENCODER and read(config, "is_decoder"):
         kind = fam.DECODER
     scheme, base, after_pad = (known.scheme, known.base, known.base_after_pad) if known else (_scheme(unit), 0, False)
     if uses_alibi(config):
@@ -83,20 +83,20 @@ def _scheme(unit: Unit) -> str:
 
 
 def _kind(config: Any, model: nn.Module) -> str:
-    if getattr(config, "is_encoder_decoder", False):
+    if read(config, "is_encoder_decoder"):
         return fam.ENCODER_DECODER
     generates = getattr(unwrap(model), "can_generate", None)
-    if getattr(config, "is_decoder", False) or (callable(generates) and generates()):
+    if read(config, "is_decoder") or (callable(generates) and generates()):
         return fam.DECODER
     told = {part.is_causal for part in model.modules() if isinstance(getattr(part, "is_causal", None), bool)}
-    return fam.DECODER if (any(told) if told else getattr(config, "use_cache", False)) else fam.ENCODER
+    return fam.DECODER if (any(told) if told else read(config, "use_cache")) else fam.ENCODER
 
 
 def uses_alibi(config: Any) -> bool:
     """Whether the configuration switches ALiBi on (BLOOM has no switch: its family says so)."""
-    attention = getattr(config, "attn_config", None)
+    attention = read(config, "attn_config")
     nested = attention.get("alibi") if isinstance(attention, dict) else getattr(attention, "alibi", False)
-    return bool(getattr(config, "alibi", False) or nested)
+    return bool(read(config, "alibi") or nested)
 
 
 def _base(config: Any, family: Family, unit: Unit) -> int:
@@ -121,7 +121,7 @@ def pad_id(model: nn.Module) -> int | None:
 
 
 def _token(config: Any, key: str) -> int | None:
-    value = getattr(config, key, None)
+    value = read(config, key)
     value = value[0] if isinstance(value, (list, tuple)) and value else value
     return value if isinstance(value, int) and value >= 0 else None
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from locant.probe.families import LENGTH_KEYS
-from locant.probe.geometry import first, head_size
+from locant.probe.geometry import first, head_size, read
 
 _STRETCHING = frozenset({"linear", "dynamic", "yarn"})
 
@@ -63,13 +63,13 @@ def trained_tokens(config: Any) -> int | None:
 
 
 def _parameters(config: Any) -> dict[str, Any]:
-    stated = getattr(config, "rope_parameters", None)
+    stated = read(config, "rope_parameters")
     if isinstance(stated, Mapping) and stated:
         return dict(stated)
     theta = first(config, "rope_theta", "rotary_emb_base")
     if theta is None:
         return {}
-    scaling = getattr(config, "rope_scaling", None)
+    scaling = read(config, "rope_scaling")
     return {"rope_theta": theta, **(dict(scaling) if isinstance(scaling, Mapping) else {})}
 
 
