@@ -67,8 +67,6 @@ INTERFACE: list[tuple[str, str, dict[str, Any]]] = [
 ]
 WRITTEN_OUT = ("bloom", "mpt", "gptj", "gpt_neo", "falcon", "codegen")
 SOFTMAX: list[tuple[str, str, dict[str, Any]]] = [(family, "eager", {}) for family in WRITTEN_OUT]
-    (family, "eager", {}) for family in ("bloom", "mpt", "gptj", "gpt_neo", "falcon", "codegen")
-]
 
 
 @pytest.mark.parametrize(("family", "attn", "changes"), INTERFACE + SOFTMAX)

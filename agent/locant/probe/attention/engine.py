@@ -33,8 +33,8 @@ ROW_STATISTICS = (*LINEAR, "entropy", "relative_entropy", "largest_weight", "log
 """What `row_statistics` gives, in its order."""
 
 _CHUNK_SCORES = 1 << 20
-_LOWEST = -1e4
-"""exp of this is 0 in float32: what lies lower needs no exact value."""
+_LOWEST = -80.0
+"""Weights below exp of this, relative to the largest, are taken for 0; exp is many times slower where it underflows."""
 _UNSEEN = -3e4
 """Scores below are masked ones, in half precision too."""
 
@@ -96,17 +96,19 @@ class _Sums:
         self.linear = torch.zeros(*shape, len(LINEAR), device=call.device)
 
     def add(self, scores: Tensor, properties: Tensor) -> None:
-        """Take in scores [N, R, H, C] and properties [N, R, C, len(LINEAR)] of the next C keys."""
+        """Take in scores [N, R, H, C] and properties [N, R, len(LINEAR), C] of the next C keys."""
         largest = torch.maximum(self.largest, scores.amax(-1))
         base = largest.masked_fill(largest == -torch.inf, 0.0)
         moved = (self.largest - base).clamp_min(_LOWEST)
         shrink = moved.exp()
-        self.seen += (scores > _UNSEEN).sum(-1)
-        below = scores.sub_(base[..., None]).clamp_min_(_LOWEST)
-        weights = below.exp()
+        self.seen += (scores > _UNSEEN).float().sum(-1)
+        below = scores.sub_(base[..., None])
+        nothing = below <= _LOWEST
+        below.clamp_min_(_LOWEST)
+        weights = below.exp().masked_fill_(nothing, 0.0)
         self.shifted = (self.shifted + self.total * moved) * shrink + (weights * below).sum(-1)
         self.total = self.total * shrink + weights.sum(-1)
-        self.linear = self.linear * shrink[..., None] + weights @ properties
+        self.linear = self.linear * shrink[..., None] + weights @ properties.transpose(-1, -2)
         self.largest = largest
 
     def finish(self, sinks: Tensor | None) -> Tensor:
@@ -129,7 +131,7 @@ class _Sums:
 
 
 def _properties(layout: Layout, start: int, stop: int, window: int | None) -> Tensor:
-    """What each linear statistic weighs a key by, float32 [N, R, C, len(LINEAR)]."""
+    """What each linear statistic weighs a key by, float32 [N, R, len(LINEAR), C]."""
     key = torch.arange(start, stop, device=layout.own.device)
     own = layout.own[:, :, None]
     back = own - key
@@ -147,7 +149,7 @@ def _properties(layout: Layout, start: int, stop: int, window: int | None) -> Te
         "distance": away,
         "log_distance": (away + 1).log(),
     }
-    return torch.stack([found[name].expand_as(away) for name in LINEAR], -1)
+    return torch.stack([found[name].expand_as(away) for name in LINEAR], 2)
 
 
 def foreign(layout: Layout, start: int, stop: int) -> Tensor:
