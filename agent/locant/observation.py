@@ -258,6 +258,30 @@ class CanaryFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayFacts:
+    """One sampled request computed a second time, beside what it was answered with. No token leaves the process.
+
+    `kind` is alone (uncached and unbatched, beside the live answer), shifted (every position `shift` further) or
+    neighbour (padded beside a longer row), both beside alone. `differences`: per compared token KL(first || second)
+    in nats for logits, the norm of the difference over the norm for hidden states; the first one comes from a pass
+    without a cache, the others from later passes of the live request. `batch`, `padded`: the live pass.
+    """
+
+    model_id: int
+    time: float
+    kind: str
+    dtype: str  # what the pass computed in: tfloat32 where the device rounds float32 products
+    quantity: str  # logits, hidden
+    differences: tuple[float, ...]
+    largest_difference: float = 0.0  # max |delta| over logits or hidden values
+    flipped: int = 0  # compared tokens whose most likely successor changed
+    tokens: int = 0  # length of the replayed request
+    batch: int = 1
+    padded: bool = False
+    shift: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeHealth:
     """What the probe says of itself, every few seconds and at close: cumulative drops and errors."""
 
@@ -277,4 +301,6 @@ class Detached:
     time: float
 
 
-Observation = ModelAttached | ForwardFacts | AttentionFacts | StreamFacts | CanaryFacts | ProbeHealth | Detached
+Observation = (
+    ModelAttached | ForwardFacts | AttentionFacts | StreamFacts | CanaryFacts | ReplayFacts | ProbeHealth | Detached
+)

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from locant.observation import AttentionFacts, Detached, ForwardFacts, ModelAttached, Observation, StreamFacts
+from locant.observation import (
+    AttentionFacts,
+    Detached,
+    ForwardFacts,
+    ModelAttached,
+    Observation,
+    ReplayFacts,
+    StreamFacts,
+)
 from locant.sidecar.checks import CHECKS, KNOWN_CHECKS, Hit, checks_for
 from locant.sidecar.checks.attention import crossing_mass, padding_mass
 from locant.sidecar.checks.padding import open_right_pads
 from locant.sidecar.checks.parameters import deviations
 from locant.sidecar.checks.raised import stream_broken
+from locant.sidecar.checks.replay import replay_differs
 from locant.sidecar.ledger import Ledger
 from locant.sidecar.memory import ModelMemory, PassNote, alerting
 from locant_slo.findings import FailureMode, Finding
@@ -65,6 +74,8 @@ class Judge:
             return self._attention(observation, model)
         if isinstance(observation, StreamFacts):
             return self._verdict(list(stream_broken(observation)), model, observation.time)
+        if isinstance(observation, ReplayFacts):
+            return self._verdict(list(replay_differs(observation)), model, observation.time)
         if isinstance(observation, Detached):
             self.forget(observation.model_id)
         return Verdict()

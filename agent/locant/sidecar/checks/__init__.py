@@ -120,6 +120,12 @@ KNOWN_CHECKS: tuple[tuple[FailureMode, Severity, str], ...] = (
     (_F.STREAMING_STATE, _S.INFO, "model_raised"),
     (_F.CRAFTED_INPUT, _S.INFO, "model_raised"),
     (_F.STREAMING_STATE, _S.INFO, "stream_broken"),
+    (_F.BATCH_MIXUP, _S.PAGE, "replay_differs"),
+    (_F.BATCH_MIXUP, _S.TICKET, "replay_differs"),
+    (_F.STREAMING_STATE, _S.PAGE, "replay_differs"),
+    (_F.STREAMING_STATE, _S.TICKET, "replay_differs"),
+    (_F.WRONG_PARAMETERS, _S.PAGE, "replay_differs"),
+    (_F.WRONG_PARAMETERS, _S.TICKET, "replay_differs"),
 )
 """Every verdict that can be given, so that its counter exists at zero before the first."""
 
