@@ -19,7 +19,7 @@ def program():
     def find(name: str) -> str:
         path = shutil.which(name)
         if path is None:
-            pytest.skip(f"NOT PROVEN HERE: {name} is not installed; `make servers` installs it when run as root on Debian")
+            pytest.skip(f"NOT PROVEN HERE: {name} is missing; `make servers` installs it as root on Debian")
         return path
 
     return find

@@ -15,7 +15,8 @@ from locant_slo.catalogue.page import render_page
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROOMS = ("agent", "slo", "exporters", "alerts", "dashboards")
 HOME = (ROOT / "slo/locant_slo/catalogue", ROOT / "slo/locant_slo/names.py")
-METRIC_NAMES = re.compile("|".join(sorted((m.prometheus_name.removesuffix("_total") for m in ALL), key=len, reverse=True)))
+STEMS = {m.prometheus_name.removesuffix("_total") for m in ALL}
+METRIC_NAMES = re.compile("|".join(sorted(STEMS, key=len, reverse=True)))
 DOTTED_NAMES = {m.name for m in ALL}
 RULE_NAMES = re.compile(r"locant:[a-z_]+|Locant[A-Z][A-Za-z]+(Burn|NoData|Silent|Dropped|Stale|Lost|Fault)")
 
