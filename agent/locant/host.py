@@ -43,6 +43,7 @@ class ProbeHost:
         self._idle = idle
         self._clock = clock
         self._probes: tuple[Probe, ...] = ()
+        self._chores: tuple[Callable[[], object], ...] = ()
         self._model_ids = itertools.count(1)
         self._stop = threading.Event()
         self._renew()
@@ -106,6 +107,15 @@ class ProbeHost:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout=5.0)
 
+    def add_chore(self, chore: Callable[[], object]) -> Callable[[], None]:
+        """Let the background thread call `chore` after each round, outside every lock; returns what ends that."""
+        self._chores = (*self._chores, chore)
+
+        def remove() -> None:
+            self._chores = tuple(other for other in self._chores if other is not chore)
+
+        return remove
+
     def _start(self) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="locant-agent", daemon=True)
@@ -116,6 +126,8 @@ class ProbeHost:
         while not self._stop.wait(_DRAIN_INTERVAL_SECONDS):
             try:
                 self.pump()
+                for chore in self._chores:
+                    chore()
             except Exception:  # this thread must outlive whatever goes wrong once
                 if time.monotonic() - complained >= _LOG_INTERVAL_SECONDS:
                     complained = time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from locant.probe.probe import Probe, ProbeOptions
+    from locant.replay.options import ReplayOptions
 
 T = TypeVar("T")
 SOCKET_VARIABLE = "LOCANT_SOCKET"
@@ -51,6 +52,11 @@ class Watch:
         self.agent = agent
         self.probe = probe
         self._owns_agent = owns_agent
+        self._before_close: list[Callable[[], None]] = []
+
+    def on_close(self, action: Callable[[], None]) -> None:
+        """Have `action` done first when the watch is closed."""
+        self._before_close.append(action)
 
     def declare(
         self, segments: Sequence[Sequence[int]] | None = None, request_ids: Sequence[str] | None = None
@@ -79,6 +85,8 @@ class Watch:
 
     def close(self) -> None:
         """Leave the model as it was found. What was found stays readable."""
+        while self._before_close:
+            self._before_close.pop()()
         if self._owns_agent:
             self.agent.close()
         else:
@@ -101,6 +109,7 @@ def watch(
     agent: AnyAgent | None = None,
     options: ProbeOptions | None = None,
     manifest: str | os.PathLike[str] | None = None,
+    replay: bool | ReplayOptions = False,
     strict: bool = False,
 ) -> Watch:
     """Put `model` under watch and return the handle. One line is enough: everything else is found by itself.
@@ -108,6 +117,8 @@ def watch(
     `name` and `version` default to what the model's config says. `agent` shares one agent among several models;
     without it the watch has its own, or reports to the sidecar whose socket is in `LOCANT_SOCKET`.
     `manifest`, written by `locant fingerprint` for the last good release, makes every difference from it a finding.
+    `replay` computes a sampled request a second time, alone, shifted or beside a neighbour, and compares: only with it
+    does Locant run the model itself, from the agent's thread, at idle moments and within 1 % of the live passes' time.
     `strict` raises the probe's own errors instead of counting them, for tests.
     Raises ModelError when `model` is no torch module, ConfigError when `manifest` is none.
     """
@@ -119,6 +130,10 @@ def watch(
     handle = attach(model, chosen, name=name, version=version, options=options, strict=strict, owns_agent=agent is None)
     if pinned is not None:
         report_changes(handle.probe, pinned)
+    if replay:
+        from locant.replay.attach import start_replay
+
+        start_replay(handle, None if replay is True else replay)
     return handle
 
 
