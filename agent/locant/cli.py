@@ -147,11 +147,16 @@ def inject(path: str, containers: tuple[str, ...], image: str | None) -> None:
 @click.argument("model")
 @click.option("--device", default="cpu", show_default=True, help="Where to run it.")
 @click.option("--save", default=None, help="Write the results here, as the reference for `locant gate`.")
-def canary(model: str, device: str, save: str | None) -> None:
+@click.option(
+    "--suite", default=None, help="YAML file with questions and identities; the label-free ones if not given."
+)
+def canary(model: str, device: str, save: str | None, suite: str | None) -> None:
     """Ask the model in folder MODEL questions that only intact positions answer right."""
     from locant.canary.command import run_canary
+    from locant.canary.suite import LABEL_FREE, load_suite
 
-    report = run_canary(Path(model), device=device, save=Path(save) if save else None)
+    chosen = load_suite(Path(suite)) if suite else LABEL_FREE
+    report = run_canary(Path(model), device=device, save=Path(save) if save else None, suite=chosen)
     click.echo(report.text)
     sys.exit(0 if report.healthy else 1)
 
