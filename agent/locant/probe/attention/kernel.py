@@ -121,13 +121,13 @@ class KernelCall:
         """See `Attention`. Products and sums in float32 whatever the inputs are."""
         found = self._products(rows, start, stop)
         if self.softcap is not None:
-            found = (found / self.softcap).tanh() * self.softcap
+            found = found.div_(self.softcap).tanh_().mul_(self.softcap)
         for added in (self.bias, self.mask):
             if added is not None:
                 part = rows_of(added, rows, start, stop)
-                found = found.masked_fill(~part, -torch.inf) if part.dtype == torch.bool else found + part.float()
+                found = found.masked_fill_(~part, -torch.inf) if part.dtype == torch.bool else found.add_(part.float())
         barred = self._barred(rows, start, stop)
-        return found if barred is None else found.masked_fill(barred[:, :, None], -torch.inf)
+        return found if barred is None else found.masked_fill_(barred[:, :, None], -torch.inf)
 
     def sight(self, rows: Rows) -> Sight:
         """See `Attention`."""

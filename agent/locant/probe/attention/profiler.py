@@ -88,7 +88,7 @@ class PassProfiler:
         layout = lay_out(self.context, call.keys, rows)
         if not layout.located:
             return _structure_only(layer, call, visibility)
-        found = row_statistics(call, rows, layout, geometry.window)[list(_PICKED)]
+        found = row_statistics(call, rows, layout, geometry.window, relative=False)[list(_PICKED)]
         if not geometry.causal:
             found[_CAUSAL_ONLY] = 0
         counted = rows.weights > 0
