@@ -97,8 +97,14 @@ class Account:
 
     def saved(self, now: float) -> SavedRelease:
         """What of this release outlives the agent's process."""
-        parts = (self._drift.saved(), self._canary.saved(), self._entropy.saved())
-        return SavedRelease(*self.subject.labels, now, *parts)
+        return SavedRelease(
+            self.subject.model,
+            self.subject.version,
+            now,
+            drift=self._drift.saved(),
+            canary=self._canary.saved(),
+            entropy=self._entropy.saved(),
+        )
 
     def restore(self, saved: SavedRelease) -> Iterator[Update]:
         """Go on where the agent's last process left this release."""
