@@ -287,3 +287,34 @@ def test_two_watches_on_one_model_do_not_disturb_each_other(watch_model):
 def test_what_is_no_module_is_refused():
     with pytest.raises(ModelError):
         Probe([1, 2], model_id=1, channel=Channel())  # type: ignore[arg-type]
+
+
+def test_a_model_compiled_in_place_is_watched_around_the_compiled_call(watch_model):
+    torch._dynamo.reset()
+    model = causal("llama")
+    model.compile(backend="eager")
+    compiled = model._compiled_call_impl
+    bare = model(input_ids=tokens(2, 5), use_cache=False).logits
+    seen = watch_model(model)
+    assert torch.equal(model(input_ids=tokens(2, 5), use_cache=False).logits, bare)
+    assert len(seen.passes) == 1
+    seen.probe.close()
+    assert model._compiled_call_impl is compiled
+    torch._dynamo.reset()
+
+
+def test_hooks_leave_the_compilers_graph_whole(watch_model):
+    torch._dynamo.reset()
+    graphs = []
+
+    def backend(graph, examples):
+        graphs.append(graph)
+        return graph.forward
+
+    model = causal("llama")
+    watch_model(model)
+    compiled = torch.compile(model, backend=backend, fullgraph=True)
+    for _ in range(2):
+        compiled(input_ids=tokens(2, 5), use_cache=False)
+    assert len(graphs) == 1
+    torch._dynamo.reset()

@@ -137,9 +137,11 @@ def keep_mask(padding: Tensor) -> Tensor:
 
 def fit_positions(positions: Tensor | None, batch: int, queries: int) -> Tensor | None:
     """Positions as [1|B, Q] or [axes, 1|B, Q]; None when their shape says something else."""
-    if positions is None or positions.shape[-1:] != (queries,):
-        flat = positions is not None and positions.numel() in (queries, batch * queries) and positions.dim() <= 2
-        return positions.reshape(-1, queries) if positions is not None and flat else None
+    if positions is None or not positions.numel():
+        return None
+    if positions.shape[-1] != queries:
+        flat = positions.numel() in (queries, batch * queries) and positions.dim() <= 2
+        return positions.reshape(-1, queries) if flat else None
     if positions.dim() == 1:
         return positions[None]
     return positions if positions.dim() in (2, 3) and positions.shape[-2] in (1, batch) else None

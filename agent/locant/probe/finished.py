@@ -92,7 +92,7 @@ def row_inputs(capture: UnitCapture, state: Pass) -> RowInputs | None:
         return None
     cached = state.cached if state.cached is not None else 0
     positions = fit_positions(_positions(capture, state, cached), call.batch, call.queries)
-    device = positions.device if positions is not None else call.device
+    device = positions.device if positions is not None and positions.device.type != "cpu" else call.device
     mask = call.mask if call.mask is not None else state.padding_mask
     if mask is not None and mask.shape[0] != 1 and mask.shape[0] != call.batch:
         mask = None

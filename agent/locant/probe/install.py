@@ -24,6 +24,7 @@ def install(capture: UnitCapture, guard: Guard) -> list[Callable[[], None]]:
     hooks.after(capture.unit.module, capture.after, "timing")
     _tables(hooks, capture)
     _others(hooks, capture)
+    hooks.around_compiled(capture.unit.module, capture.before, capture.after)
     return hooks.removers
 
 
@@ -44,6 +45,29 @@ class Hooks:
         hook: Any = Hook(body, self._guard, signal)
         handle = module.register_forward_hook(hook, with_kwargs=True, always_call=True)
         self.removers.append(handle.remove)
+
+    def around_compiled(self, module: nn.Module, before: Callable[..., None], after: Callable[..., None]) -> None:
+        """Around a call that `module.compile()` has compiled, hooks and all: those inside are traced away."""
+        compiled = module._compiled_call_impl
+        if compiled is None:
+            return
+        opens, closes = Hook(before, self._guard, "timing"), Hook(after, self._guard, "timing")
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            output = None
+            opens(module, args, kwargs)
+            try:
+                output = compiled(*args, **kwargs)
+            finally:
+                closes(module, args, kwargs, output)
+            return output
+
+        def restore() -> None:
+            if module._compiled_call_impl is watched:
+                module._compiled_call_impl = compiled
+
+        module._compiled_call_impl = watched
+        self.removers.append(restore)
 
 
 def _tables(hooks: Hooks, capture: UnitCapture) -> None:
