@@ -28,6 +28,7 @@ _TICK_SECONDS = 0.05
 _EXPORT_DEADLINE_SECONDS = 5.0
 _STALLED_SECONDS = 10.0
 _TEND_SECONDS = 1.0
+_QUIET_SECONDS = 60.0
 _FIXED = (
     "web_listen_address",
     "web_config_file",
@@ -70,7 +71,7 @@ class Daemon:
         self._reloading = threading.Event()
         self._applying = threading.Lock()
         self._ticked: float | None = None
-        self._next_tend = self._next_save = 0.0
+        self._next_tend = self._next_save = self._quiet_until = 0.0
 
     def readiness(self) -> bool | str:
         """True while observations are taken; else why not."""
@@ -99,7 +100,7 @@ class Daemon:
         announce(f"http://{self._config.web_listen_address.rpartition(':')[0] or 'localhost'}:{server.port}/metrics")
         try:
             while not self._stopping.is_set():
-                self._tick(server, pusher)
+                self._go_on(server, pusher)
         finally:
             self._stopping.set()
             self._receiver.close()
@@ -127,9 +128,20 @@ class Daemon:
         if changed:
             _log.warning("%s: changed, but takes effect at the next start only", ", ".join(changed))
 
+    def _go_on(self, server: Server, pusher: OtlpPusher | None) -> None:
+        """One tick; what nobody foresaw is logged at most once a minute, and costs that tick alone."""
+        try:
+            self._tick(server, pusher)
+        except Exception:
+            if time.monotonic() >= self._quiet_until:
+                self._quiet_until = time.monotonic() + _QUIET_SECONDS
+                _log.exception("a tick of the agent failed; going on")
+            self._stopping.wait(_TICK_SECONDS)
+
     def _tick(self, server: Server, pusher: OtlpPusher | None) -> None:
-        began = self._ticked = time.monotonic()
+        began = time.monotonic()
         self._receiver.poll(_TICK_SECONDS, self._agent.ingest)
+        self._ticked = time.monotonic()
         if began >= self._next_tend:
             self._next_tend = began + _TEND_SECONDS
             self._tend(server, pusher)
