@@ -75,7 +75,7 @@ class Judge:
         if isinstance(observation, StreamFacts):
             return self._verdict(list(stream_broken(observation)), model, observation.time)
         if isinstance(observation, ReplayFacts):
-            return self._verdict(list(replay_differs(observation)), model, observation.time)
+            return self._verdict(list(replay_differs(observation, model.replay(observation))), model, observation.time)
         if isinstance(observation, Detached):
             self.forget(observation.model_id)
         return Verdict()

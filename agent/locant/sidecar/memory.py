@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
-from locant.observation import AttentionFacts, ForwardFacts, ModelAttached, ModelProfile
+from locant.observation import AttentionFacts, ForwardFacts, ModelAttached, ModelProfile, ReplayFacts
 from locant.sidecar.checks import Pass
 from locant.sidecar.checks.attention import trusted_padding
 from locant.sidecar.checks.hit import Hit
@@ -14,6 +14,7 @@ from locant.sidecar.checks.tables import WITHIN_PASSES, is_small_growth
 from locant.sidecar.ledger import Followed
 
 PASSES_KEPT = 64
+REPLAY_KINDS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class ModelMemory:
     growths: deque[int] = field(default_factory=deque)
     notes: OrderedDict[int, PassNote] = field(default_factory=OrderedDict)
     waiting: OrderedDict[int, list[AttentionFacts]] = field(default_factory=OrderedDict)
+    replayed: dict[tuple[str, str, str], deque[float]] = field(default_factory=dict)
 
     @property
     def profile(self) -> ModelProfile:
@@ -70,6 +72,16 @@ class ModelMemory:
         while len(self.notes) > PASSES_KEPT:
             self.notes.popitem(last=False)
         return self.waiting.pop(facts.pass_number, [])
+
+    def replay(self, facts: ReplayFacts) -> tuple[float, ...]:
+        """Differences of the last replays of this kind; those of `facts` are remembered beside them."""
+        kind = (facts.kind, facts.dtype, facts.quantity)
+        if kind not in self.replayed and len(self.replayed) >= REPLAY_KINDS:
+            return ()
+        kept = self.replayed.setdefault(kind, deque(maxlen=PASSES_KEPT))
+        before = tuple(kept)
+        kept.extend(facts.differences[:PASSES_KEPT])
+        return before
 
     def keep(self, facts: AttentionFacts) -> None:
         """Attention facts that came before their pass wait for it, for the last 64 passes."""

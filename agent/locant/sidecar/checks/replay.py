@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from locant.canary.noise import HIDDEN_LIMITS, KL_LIMITS_NATS
 from locant.observation import ReplayFacts
@@ -17,14 +17,20 @@ _FEW_TOKENS = 9
 ten times for one token."""
 
 
-def replay_differs(facts: ReplayFacts) -> Iterator[Hit]:
-    """Two computations of one request further apart than rounding explains."""
+def replay_differs(facts: ReplayFacts, before: Sequence[float] = ()) -> Iterator[Hit]:
+    """Two computations of one request further apart than rounding explains: by themselves, or with those `before`.
+
+    `before`: differences of the last replays of this kind. Together they are more tokens and the limit is tighter.
+    """
     if not facts.differences:
         return
-    limit = limit_of(facts)
-    mean = sum(facts.differences) / len(facts.differences)
+    mean, limit = _mean(facts.differences), limit_of(facts)
     if mean <= limit:
-        return
+        ceiling, together = 10 * base_limit(facts), limit_of(facts, len(before))
+        pooled = _mean([min(value, ceiling) for value in (*before, *facts.differences)])
+        if mean <= base_limit(facts) or len(before) + len(facts.differences) < _FEW_TOKENS or pooled <= together:
+            return
+        limit = together
     mode, cause = _diagnosis(facts, limit)
     pair, compared = _WHAT.get(facts.kind, _WHAT["alone"])(facts), len(facts.differences)
     yield Hit(
@@ -50,12 +56,19 @@ def replay_differs(facts: ReplayFacts) -> Iterator[Hit]:
     )
 
 
-def limit_of(facts: ReplayFacts) -> float:
-    """The largest mean difference that counts as rounding; the widest one for a dtype without an entry."""
-    if facts.quantity != "logits":
-        return HIDDEN_LIMITS.get(_LIKE.get(facts.dtype, facts.dtype), max(HIDDEN_LIMITS.values()))
-    limit = KL_LIMITS_NATS.get(_LIKE.get(facts.dtype, facts.dtype), max(KL_LIMITS_NATS.values()))
-    return limit * (1 + _FEW_TOKENS / len(facts.differences))
+def base_limit(facts: ReplayFacts) -> float:
+    """The largest mean difference over many tokens that is rounding; the widest one for a dtype without an entry."""
+    limits = KL_LIMITS_NATS if facts.quantity == "logits" else HIDDEN_LIMITS
+    return limits.get(_LIKE.get(facts.dtype, facts.dtype), max(limits.values()))
+
+
+def limit_of(facts: ReplayFacts, more: int = 0) -> float:
+    """The same for the mean over as few tokens as these and `more`."""
+    return base_limit(facts) * (1 + _FEW_TOKENS / (len(facts.differences) + more))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def _severity(facts: ReplayFacts, mean: float) -> Severity:
