@@ -14,7 +14,7 @@ from typing import NamedTuple
 class RowField(IntEnum):
     """Columns of the integer tensor that one forward pass reduces to on the device, one row per sequence.
 
-    "Real" tokens are those that the caller's 2-D mask keeps; without such a mask, those outside the runs of the pad id
+    Several position axes (M-RoPE): offsets and steps are the first axis's, MIN and MAX are over all. "Real" tokens are those that the caller's 2-D mask keeps; without such a mask, those outside the runs of the pad id
     at the row's ends (`MASKED` tells which). `offset` of a token is its effective position minus the number of real
     tokens before it in the sequence, cached ones included. `ABSENT` stands where there is nothing to say.
     """
@@ -33,9 +33,9 @@ class RowField(IntEnum):
     MAX_POSITION = 11
     FIRST_OFFSET = 12  # offset of the first real token
     LAST_OFFSET = 13
-    JUMPS = 14  # neighbouring real tokens whose position differs by something else than +1 and that are no reset
-    RESETS = 15  # neighbouring real tokens where the position falls back to the first token's position
-    REPEATS = 16  # neighbouring real tokens with the same position
+    JUMPS = 14  # real tokens side by side whose position differs by something else than +1 (repeats too) and no reset
+    RESETS = 15  # real tokens side by side where the position falls back to the first token's or to the family's base
+    REPEATS = 16  # real tokens side by side with the same position
     SEGMENTS_SEEN = 17  # distinct token type ids among real tokens; ABSENT when the model has none
     SEPARATORS = 18  # separator tokens among real tokens; ABSENT when the separator is not known
     BOUNDARY_MISSES = 19  # declared segment starts whose position is not the row's first position
@@ -148,7 +148,8 @@ class ModelAttached:
 class RotaryFacts:
     """The rotary (or ALiBi, or relative) values actually used in a pass, beside float64 at the observed positions.
 
-    `output_error` is max|cos - cos64| over sampled positions less half a unit in the last place of the output's dtype;
+    `output_error` is max|cos - cos64| over sampled positions less half a unit in the last place of the output's dtype
+    and less what a float32 angle legally loses (1.8e-7 of itself);
     `norm_error` is |sqrt(cos^2+sin^2) / expected factor - 1|; `tie_ratio` the share of neighbouring distinct positions
     that cannot be told apart (for ALiBi: neighbouring keys with one bias in the steepest head); `slope_error` the
     largest relative deviation of a measured ALiBi slope. `parameters_hash` changes with inv_freq. None: nothing to say.

@@ -42,6 +42,7 @@ FAMILIES: dict[str, Family] = {
         "visual_bert lxmert bert-generation roc_bert splinter canine flaubert xlm clip_text_model siglip_text_model",
         Family(LEARNED, ENCODER),
     ),
+    **_many("mra nystromformer yoso", Family(LEARNED, ENCODER, base=2)),
     **_many(
         "roberta xlm-roberta camembert data2vec-text longformer xmod ibert luke mpnet roberta-prelayernorm "
         "xlm-roberta-xl lilt layoutlmv3 markuplm",
@@ -49,6 +50,7 @@ FAMILIES: dict[str, Family] = {
     ),
     **_many("bart mbart plbart mvp", Family(LEARNED, ENCODER_DECODER, base=2)),
     **_many("led blenderbot blenderbot-small bigbird_pegasus whisper", Family(LEARNED, ENCODER_DECODER)),
+    **_many("prophetnet", Family(LEARNED, ENCODER_DECODER, base_after_pad=True)),
     **_many("marian pegasus pegasus_x", Family(SINUSOIDAL, ENCODER_DECODER)),
     **_many("m2m_100 nllb-moe fsmt speech_to_text", Family(SINUSOIDAL, ENCODER_DECODER, base_after_pad=True)),
     **_many("t5 mt5 umt5 longt5 switch_transformers udop pop2piano", Family(RELATIVE, ENCODER_DECODER)),

@@ -8,6 +8,7 @@ from torch import nn
 
 from locant.observation import ModelProfile
 from locant.probe import families as fam
+from locant.probe.numbering import numbering
 from locant.probe.structure import Unit, table_of, table_rows
 from locant.probe.tables import is_sinusoidal
 
@@ -19,15 +20,15 @@ def describe_plain(model: nn.Module, unit: Unit) -> ModelProfile:
     scheme = _scheme(unit)
     values = table_of(table) if table is not None else None
     rows = table_rows(values) if values is not None else None
-    base = _base(table)
+    first = numbering(unit)
     kind = _kind(model)
     return ModelProfile(
         family=type(model).__name__,
         scheme=scheme,
         kind=kind,
-        absolute=scheme in fam.ABSOLUTE_SCHEMES,
-        base=base,
-        trained_tokens=rows - base if rows is not None else None,
+        absolute=scheme in fam.ABSOLUTE_SCHEMES and first.certain,
+        base=first.base,
+        trained_tokens=rows - first.base if rows is not None else None,
         table_rows=rows,
         pad_id=_pad_id(model, unit),
         separator_id=None,
@@ -49,14 +50,6 @@ def _scheme(unit: Unit) -> str:
     if unit.rotaries:
         return fam.ROPE
     return fam.RELATIVE if unit.buckets else fam.UNKNOWN
-
-
-def _base(table: nn.Module | None) -> int:
-    offset = getattr(table, "offset", 0)
-    padding = getattr(table, "padding_idx", None)
-    if isinstance(padding, int):
-        return padding + 1
-    return offset if isinstance(offset, int) else 0
 
 
 def _kind(model: nn.Module) -> str:

@@ -12,6 +12,7 @@ from locant.observation import ModelProfile
 from locant.probe import families as fam
 from locant.probe.families import FAMILIES, Family
 from locant.probe.geometry import cache_bytes_per_token, head_size, heads, layers, read, window
+from locant.probe.numbering import Numbering, numbering
 from locant.probe.plain import describe_plain
 from locant.probe.rope_config import rope_sets, trained_tokens
 from locant.probe.structure import Unit, require_module, table_of, table_rows, text_config, units, unwrap
@@ -31,12 +32,13 @@ def describe(model: object) -> ModelProfile:
     family = _family(config, unit)
     table = table_of(unit.tables[0].module) if unit.tables else None
     rows = table_rows(table) if table is not None and family.scheme in fam.ABSOLUTE_SCHEMES else None
-    base = _base(config, family, unit)
+    first = _first_position(config, family, unit)
+    base = first.base
     return ModelProfile(
         family=config.model_type or type(unwrap(module)).__name__,
         scheme=family.scheme,
         kind=family.kind,
-        absolute=family.scheme in fam.ABSOLUTE_SCHEMES,
+        absolute=family.scheme in fam.ABSOLUTE_SCHEMES and first.certain,
         base=base,
         trained_tokens=rows - base if rows is not None and family.scheme == fam.LEARNED else trained_tokens(config),
         table_rows=rows,
@@ -99,15 +101,16 @@ def uses_alibi(config: Any) -> bool:
     return bool(read(config, "alibi") or nested)
 
 
-def _base(config: Any, family: Family, unit: Unit) -> int:
+def _first_position(config: Any, family: Family, unit: Unit) -> Numbering:
+    """Where numbering starts: by the data for families it knows, else by what the modules show."""
     if family.scheme not in fam.ABSOLUTE_SCHEMES:
-        return 0
-    table = unit.tables[0].module if unit.tables else None
+        return Numbering(0, certain=True)
     if family.base_after_pad:
-        own = getattr(table, "padding_idx", None)
-        return (own if isinstance(own, int) else _token(config, "pad_token_id") or 0) + 1
-    offset = getattr(table, "offset", 0)
-    return family.base or (offset if isinstance(offset, int) else 0)
+        own = getattr(unit.tables[0].module, "padding_idx", None) if unit.tables else None
+        return Numbering((own if isinstance(own, int) else _token(config, "pad_token_id") or 0) + 1, certain=True)
+    if family.base or config.model_type in FAMILIES:
+        return Numbering(family.base, certain=True)
+    return numbering(unit)
 
 
 def pad_id(model: nn.Module) -> int | None:
