@@ -14,9 +14,10 @@ from typing import NamedTuple
 class RowField(IntEnum):
     """Columns of the integer tensor that one forward pass reduces to on the device, one row per sequence.
 
-    Several position axes (M-RoPE): offsets and steps are the first axis's, MIN and MAX are over all. "Real" tokens are those that the caller's 2-D mask keeps; without such a mask, those outside the runs of the pad id
-    at the row's ends (`MASKED` tells which). `offset` of a token is its effective position minus the number of real
-    tokens before it in the sequence, cached ones included. `ABSENT` stands where there is nothing to say.
+    "Real" tokens are those that the caller's 2-D mask keeps; without such a mask, those outside the runs of the pad id
+    at the row's ends. `offset` of a token is its effective position minus the number of real tokens before it in the
+    sequence, cached ones included. Of several position axes (M-RoPE) the first counts for offsets and steps, all of them
+    for MIN and MAX. `ABSENT` stands where there is nothing to say.
     """
 
     REAL = 0  # real tokens in this call
