@@ -122,7 +122,7 @@ def inject(text: str, options: Injection, source: str = "manifest") -> str:
     """
     try:
         documents = [document for document in yaml.safe_load_all(text) if document is not None]
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:  # what PyYAML's values raise
         raise ConfigError(f"{source}: is no YAML ({' '.join(str(error).split())}); correct it") from error
     injected = [_inject_document(document, options) for document in documents]
     if not any(_pods(document) for document in documents):
@@ -139,16 +139,27 @@ def inject(text: str, options: Injection, source: str = "manifest") -> str:
 def _inject_document(document: Any, options: Injection) -> Any:
     changed = copy.deepcopy(document)
     for pod in _pods(changed):
-        pod.setdefault("metadata", {}).setdefault("labels", {})[WATCH_LABEL] = "true"
+        _child(_child(pod, "metadata", dict), "labels", dict)[WATCH_LABEL] = "true"
         spec = pod["spec"]
-        _put(spec.setdefault("initContainers", []), sidecar_container(options))
+        _put(_child(spec, "initContainers", list), sidecar_container(options))
         for volume in reversed(volumes(options)):
-            _put(spec.setdefault("volumes", []), volume)
+            _put(_child(spec, "volumes", list), volume)
         for container in _containers(pod):
             if not options.containers or container.get("name") in options.containers:
                 for field, [wanted] in connection().items():
-                    _put(container.setdefault(field, []), wanted)
+                    _put(_child(container, field, list), wanted)
     return changed
+
+
+def _child(parent: dict[str, Any], field: str, kind: type[dict[str, Any]] | type[list[Any]]) -> Any:
+    """The field, made empty where it is missing. Raises ConfigError where something else stands in its place."""
+    if parent.get(field) is None:
+        parent[field] = kind()
+    child = parent[field]
+    if not isinstance(child, kind) or (kind is list and not all(isinstance(item, dict) for item in child)):
+        wanted = "a list of mappings" if kind is list else "a mapping"
+        raise ConfigError(f"{field}: is not {wanted}; correct the manifest")
+    return child
 
 
 def _put(items: list[Any], wanted: dict[str, Any]) -> None:

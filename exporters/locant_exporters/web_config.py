@@ -103,7 +103,7 @@ def load_web_config(path: Path) -> WebConfig:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); name a readable web configuration") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:  # what PyYAML's values raise
         raise ConfigError(f"{path}: is no YAML ({_first_line(error)})") from error
     try:
         return _beside(path.parent, WebConfig.model_validate({} if content is None else content))

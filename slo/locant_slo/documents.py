@@ -33,7 +33,7 @@ def documents(text: str) -> list[tuple[object, tuple[str, ...]]]:
     """Each document with the sentences about its duplicate keys. Raises yaml.YAMLError when `text` is no YAML."""
     try:
         return list(_documents(text))
-    except (RecursionError, ValueError) as error:
+    except (RecursionError, ValueError, AttributeError) as error:  # the last one: PyYAML on `!!timestamp x`
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise yaml.YAMLError(reason) from error
 

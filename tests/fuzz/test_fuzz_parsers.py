@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import re
 import tracemalloc
 
 import pytest
@@ -75,7 +76,7 @@ WORDS = (
         "|",
         ">",
     ),
-    *("%TAG", "---\n", "\t", ".."),
+    *("%TAG", "---\n", "\t", "..", "!!timestamp x", "!!binary x", "? [a]", "12:99:99", "="),
 )
 
 ROWS = tuple(ROW._replace(real=n, left_pads=n % 3, first_token_hash=n) for n in range(1, 6))
@@ -116,10 +117,10 @@ def mutated(data: bytes, generator: random.Random) -> bytes:
 
 
 def rewritten(text: str, generator: random.Random) -> str:
-    """Words put in, lines doubled, cut and moved."""
+    """Words put in and in place of values, lines cut and moved."""
     for _ in range(generator.choice((1, 1, 2, 4))):
         at = generator.randrange(len(text) + 1)
-        kind = generator.randrange(4)
+        kind = generator.randrange(5)
         if kind == 0:
             text = text[:at] + generator.choice(WORDS) + text[at:]
         elif kind == 1:
@@ -128,6 +129,9 @@ def rewritten(text: str, generator: random.Random) -> str:
             lines = text.splitlines(keepends=True)
             generator.shuffle(lines)
             text = "".join(lines)
+        elif kind == 3 and (spots := list(re.finditer(r": ([^\n,}]+)", text))):
+            start, end = generator.choice(spots).span(1)
+            text = text[:start] + generator.choice(WORDS) + text[end:]
         else:
             text = text[:at] + chr(generator.randrange(0x250)) + text[at:]
     return text

@@ -126,7 +126,7 @@ def _read(path: Path | None) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); name a readable YAML file") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:  # what PyYAML's values raise
         reason = " ".join(str(error).split())
         raise ConfigError(f"{path}: is no YAML ({reason}); correct the file") from None
     if content is None:
