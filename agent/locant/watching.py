@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -52,11 +52,6 @@ class Watch:
         self.agent = agent
         self.probe = probe
         self._owns_agent = owns_agent
-        self._before_close: list[Callable[[], None]] = []
-
-    def on_close(self, action: Callable[[], None]) -> None:
-        """Have `action` done first when the watch is closed."""
-        self._before_close.append(action)
 
     def declare(
         self, segments: Sequence[Sequence[int]] | None = None, request_ids: Sequence[str] | None = None
@@ -85,8 +80,6 @@ class Watch:
 
     def close(self) -> None:
         """Leave the model as it was found. What was found stays readable."""
-        while self._before_close:
-            self._before_close.pop()()
         if self._owns_agent:
             self.agent.close()
         else:

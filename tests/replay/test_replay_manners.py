@@ -15,6 +15,8 @@ from replay_bed import batch, build, decode, prefill, replaying
 import locant
 from locant.replay.budget import Budget
 from locant.replay.options import ReplayOptions
+from locant.replay.replayer import replays
+from locant.replay.sample import request_of
 from locant.replay.traffic import Traffic
 from locant_slo.catalogue import metrics
 from locant_slo.errors import ConfigError
@@ -73,9 +75,6 @@ def test_a_replay_stops_between_its_kinds_when_a_pass_begins():
         live = iter([False, False, True, True, True])
         hands.now[0] += 1
         sample = hands.replay._sampler.take()
-        from locant.replay.replayer import replays
-        from locant.replay.sample import request_of
-
         request = request_of(sample, 0, 2048)
         kinds = [one[0] for one in replays(request, hands.replay._target, ReplayOptions(), lambda: not next(live))]
         assert kinds == ["alone", "shifted"]
@@ -130,6 +129,14 @@ def test_off_by_default_no_hook_is_added_and_nothing_is_loaded():
         assert len(watch.agent.host._chores) == 1
     assert not model._forward_hooks
     assert not model._forward_pre_hooks
+    assert watch.agent.host._chores == ()
+
+
+def test_closing_the_agent_alone_takes_replay_off_too():
+    model = build("llama")
+    watch = locant.watch(model, replay=True)
+    watch.agent.close()
+    assert not model._forward_hooks
     assert watch.agent.host._chores == ()
 
 

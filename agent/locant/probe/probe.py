@@ -139,6 +139,10 @@ class Probe:
         self._report_health()
         self._offer(Detached(self.model_id, self._clock()))
 
+    def on_close(self, action: Callable[[], None]) -> None:
+        """Have `action` done when the hooks are taken off."""
+        self._remove.append(action)
+
     @property
     def capture_seconds(self) -> float:
         """Time spent inside the hooks of whole passes so far."""

@@ -16,6 +16,6 @@ def start_replay(watch: Watch, options: ReplayOptions | None = None) -> Replay:
     host = watch.agent.host
     replay = Replay(watch.probe, options or ReplayOptions(), host.channel.offer).start()
     remove = host.add_chore(replay.tend)
-    watch.on_close(remove)
-    watch.on_close(replay.close)
+    watch.probe.on_close(remove)
+    watch.probe.on_close(replay.close)
     return replay
