@@ -49,13 +49,10 @@ def main() -> int:
                 missed[f"{spec.flow}/{fault}"] += 1
                 print(f"MISSED seed {seed} {spec.flow}/{fault}")
     total, lost = injected.total(), missed.total()
-    print(
-        f"healthy runs {options.runs}, false alarms {false}; faults that change the output {total}, reported {total - lost}"
-    )
-    print(
-        "missed by kind:",
-        ", ".join(f"{kind} {count}/{injected[kind]}" for kind, count in missed.most_common()) or "none",
-    )
+    kinds = ", ".join(f"{kind} {count}/{injected[kind]}" for kind, count in missed.most_common())
+    print(f"healthy runs {options.runs}, false alarms {false}")
+    print(f"faults that change the output {total}, reported {total - lost}")
+    print(f"missed by kind: {kinds or 'none'}")
     return int(bool(false) or lost > MOST_MISSED * total)
 
 

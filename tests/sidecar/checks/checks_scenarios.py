@@ -197,7 +197,7 @@ def distort(spec: Spec, rows: Rows, masks: Masks, fault: str) -> Rows:
 
 def counts_columns(spec: Spec, fault: str) -> bool:
     """Legal on relative families: a left-padded batch numbered by column, padding included, from start to end."""
-    return not fault and spec.side == "left" and not spec.profile.absolute and spec.seed % 3 == 0
+    return fault in ("", "mask_dropped") and spec.side == "left" and not spec.profile.absolute and spec.seed % 3 == 0
 
 
 def covered(spec: Spec, masks: Masks, fault: str) -> Masks | None:

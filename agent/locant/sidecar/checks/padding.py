@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from locant.observation import RowFacts
 from locant.sidecar.checks.hit import Hit, Pass, first, rows_text
+from locant.sidecar.ledger import RowState
 from locant.sidecar.ledger.moves import cache_change, neutral
 from locant_slo.findings import FailureMode, Severity
 
@@ -70,15 +71,9 @@ def pads_unmasked(seen: Pass) -> Iterator[Hit]:
     if seen.facts.mask_rank == 4:
         return
     runs = open_runs(seen)
-    found = dict(runs.left)
-    if bidirectional(seen):
-        found |= runs.right
-    found |= {
-        i: state.open_pads
-        for i, state in enumerate(seen.states)
-        if state and _reused(seen.rows[i], state.open_pads, seen, i)
-    }
+    found = dict(runs.left) | (runs.right if bidirectional(seen) else {})
     found = {i: run for i, run in found.items() if seen.facts.masked or seen.rows[i].pads_visible != 0}
+    found |= {i: state.open_pads for i, state in enumerate(seen.states) if state and _reused(seen.rows[i], state, seen)}
     if not found:
         return
     given = "covers none of it" if seen.facts.masked else "is missing"
@@ -100,10 +95,9 @@ def pads_unmasked(seen: Pass) -> Iterator[Hit]:
     )
 
 
-def _reused(row: RowFacts, pads: int, seen: Pass, index: int) -> bool:
+def _reused(row: RowFacts, state: RowState, seen: Pass) -> bool:
     """Right padding is harmless in a causal prefill, until later tokens find it in the cache."""
-    state = seen.states[index]
-    return state is not None and pads > 0 and not seen.facts.masked and row.real > 0 and cache_change(row, state) == 0
+    return state.open_pads > 0 and not seen.facts.masked and row.real > 0 and cache_change(row, state) == 0
 
 
 def open_right_pads(seen: Pass) -> list[int]:
@@ -142,7 +136,7 @@ def mask_dropped(seen: Pass) -> Iterator[Hit]:
 
 def _uncovered(row: RowFacts, pads: int, index: int, seen: Pass) -> bool:
     state = seen.states[index]
-    if state is None or pads <= 0 or row.real <= 0 or row.pads_visible == 0 or row.cache_tokens != state.tokens:
+    if state is None or pads <= 0 or row.real <= 0 or row.cache_tokens != state.tokens:
         return False
     if seen.profile.window is not None and state.real >= seen.profile.window:
         return False  # the padding has left the window

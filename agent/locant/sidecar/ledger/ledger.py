@@ -50,7 +50,7 @@ class Ledger:
         rows = tuple(
             self._told(facts.model_id, ids[i], row)
             if ids and self._is_told(facts.model_id, ids[i])
-            else match(row, i, before, len(facts.rows))
+            else match(row, i, before, facts)
             for i, row in enumerate(facts.rows)
         )
         losses = self._count_losses(facts)
@@ -124,7 +124,7 @@ def starts_afresh(row: RowFacts) -> bool:
     return row.cache_tokens == 0 or row.real_before == 0 or (row.cache_tokens == ABSENT and row.real_before == ABSENT)
 
 
-def match(row: RowFacts, index: int, before: _Rows, count: int) -> RowState | None:
+def match(row: RowFacts, index: int, before: _Rows, facts: ForwardFacts) -> RowState | None:
     """The state that a row continues: its own place, or the place that fits when rows were permuted or multiplied."""
     if not before or starts_afresh(row):
         return None
@@ -132,6 +132,12 @@ def match(row: RowFacts, index: int, before: _Rows, count: int) -> RowState | No
     if own is not None and (own.offset is None or own.offset == row.first_offset):
         return own
     for other in before:
-        if other is not None and other.offset == row.first_offset and other.real == row.real_before:
+        if other is not None and _could_be(row, own, other, facts):
             return other
-    return own if len(before) == count else (before[0] if len(before) == 1 else None)
+    return own if len(before) == len(facts.rows) else (before[0] if len(before) == 1 else None)
+
+
+def _could_be(row: RowFacts, own: RowState | None, other: RowState, facts: ForwardFacts) -> bool:
+    """Whether a row may have come from another place. Without a mask, only from one with as much padding in the cache."""
+    fits = other.offset == row.first_offset and other.real == row.real_before
+    return fits and (own is None or facts.masked or own.masked_pads == other.masked_pads)
