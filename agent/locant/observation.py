@@ -16,8 +16,8 @@ class RowField(IntEnum):
 
     "Real" tokens are those that the caller's 2-D mask keeps; without such a mask, those outside the runs of the pad id
     at the row's ends. `offset` of a token is its effective position minus the number of real tokens before it in the
-    sequence, cached ones included. Of several position axes (M-RoPE) the first counts for offsets and steps, all of them
-    for MIN and MAX. `ABSENT` stands where there is nothing to say.
+    sequence, cached ones included. Of several position axes (M-RoPE) the first counts for offsets and steps, all of
+    them for MIN and MAX. `ABSENT` stands where there is nothing to say.
     """
 
     REAL = 0  # real tokens in this call
