@@ -13,13 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from locant.probe.caches import cache_length
-from locant.probe.call import Call, bind, fit_positions, parameter_names
+from locant.probe.call import Call, bind, parameter_names
 from locant.probe.exclude import is_excluded
 from locant.probe.timing import capturing
 from locant.replay.budget import Budget
+from locant.replay.copying import autocast_of, cache_of, last_keys, moved_since, newest_key, step_of, versions
 from locant.replay.options import ReplayOptions
 from locant.replay.outputs import Answer, answer_of
-from locant.replay.sample import Sample, Step
+from locant.replay.sample import Sample
 from locant.replay.traffic import Traffic
 
 _KNOWN = frozenset(
@@ -87,7 +88,7 @@ class Sampler:
         if not followed and sample is not None and not stale:
             return
         slot.cached = cache_length(call.cache)
-        slot.moved = _moved(sample, call.cache) if followed and sample is not None else None
+        slot.moved = moved_since(sample, call.cache) if followed and sample is not None else None
         slot.given = {**dict(zip(self._names, args, strict=False)), **kwargs}
         slot.call = call
 
@@ -146,11 +147,10 @@ class Sampler:
         columns, row = answer.columns(), self._random.randrange(call.batch)
         if answer.by_token and columns not in (1, call.queries):
             return None
-        declared, cache = self._slot.request_ids, _cache_of(call, result)
-        step = _step(call, answer, row, tail=columns == 1)
-        follows = (
-            answer.by_token and cache is not None and (call.batch == 1 or _keys(cache) is not None or bool(declared))
-        )
+        declared, cache = self._slot.request_ids, cache_of(call, result)
+        step = step_of(call, answer, row, tail=columns == 1)
+        traceable = call.batch == 1 or bool(declared) or last_keys(cache) is not None
+        follows = answer.by_token and cache is not None and traceable
         return Sample(
             row=row,
             batch=call.batch,
@@ -161,7 +161,7 @@ class Sampler:
             time=self._clock(),
             forward_seconds=seconds,
             versions=versions(self._module),
-            autocast=_autocast(call.device),
+            autocast=autocast_of(call.device),
             names={
                 "tokens": next(name for name, value in self._slot.given.items() if value is call.ids),
                 "types": next((n for n, v in self._slot.given.items() if v is call.token_types), ""),
@@ -169,7 +169,7 @@ class Sampler:
             flags={n: v for n, v in self._slot.given.items() if isinstance(v, (bool, str)) and _is_flag(n)},
             steps=[step],
             cache=weakref.ref(cache) if follows and self._options.decode_steps else None,
-            newest_key=_newest(cache, row) if follows else None,
+            newest_key=newest_key(cache, row) if follows else None,
         )
 
     def _follow(self, sample: Sample, call: Call, answer: Answer) -> None:
@@ -184,76 +184,11 @@ class Sampler:
             sample.cache = None
             return
         moved = None if sample.request_id else self._slot.moved
-        sample.steps.append(_step(call, answer, row, tail=True, cached=cached, moved=moved))
-        sample.newest_key = _newest(call.cache, row)
+        sample.steps.append(step_of(call, answer, row, tail=True, cached=cached, moved=moved))
+        sample.newest_key = newest_key(call.cache, row)
         if len(sample.steps) > self._options.decode_steps:
             sample.cache = None
 
 
-def _step(
-    call: Call, answer: Answer, row: int, *, tail: bool, cached: int | Tensor = 0, moved: Tensor | None = None
-) -> Step:
-    """Copies of one row. `tail`: the answer of the last column, else of the last one that the mask keeps."""
-    assert call.ids is not None
-    mask = call.mask[min(row, len(call.mask) - 1)].detach().clone() if call.mask is not None else None
-    positions = fit_positions(call.positions, call.batch, call.queries)
-    if positions is not None and positions.dim() == 3:
-        positions = positions[0]
-    return Step(
-        ids=call.ids[row].detach().clone(),
-        output=answer.at(row, _last(answer, None if tail else mask)).clone(),
-        mask=mask,
-        types=call.token_types[row].detach().clone() if call.token_types is not None else None,
-        positions=positions[min(row, len(positions) - 1)].detach().clone() if positions is not None else None,
-        cached=cached,
-        moved=moved,
-    )
-
-
-def _last(answer: Answer, mask: Tensor | None) -> Tensor:
-    """Index [1] of the last column, or of the last kept one; the device finds it by itself."""
-    device = answer.parts[0].device
-    if mask is None:
-        return torch.full((1,), max(answer.columns() - 1, 0), device=device)
-    kept = mask.to(device).ne(0)
-    return (kept * torch.arange(len(kept), device=device)).argmax().reshape(1)
-
-
-def _cache_of(call: Call, result: Any) -> Any:
-    """The cache that the next pass will be given, if it can be recognised then."""
-    cache = call.cache if call.cache is not None else getattr(result, "past_key_values", None)
-    return cache if hasattr(cache, "get_seq_length") else None
-
-
-def _keys(cache: Any) -> Tensor | None:
-    """Keys [B, heads, tokens, D] of the last layer: they depend on all tokens before."""
-    layers = getattr(cache, "layers", None)
-    keys = getattr(layers[-1], "keys", None) if layers is not None and len(layers) else None
-    return keys if isinstance(keys, Tensor) and keys.dim() == 4 and keys.numel() else None
-
-
-def _newest(cache: Any, row: int) -> Tensor | None:
-    keys = _keys(cache)
-    return keys[row, :, -1].detach().clone() if keys is not None and row < len(keys) else None
-
-
-def _moved(sample: Sample, cache: Any) -> Tensor | None:
-    """Whether the row's newest key is another one than it was left with: an engine may let rows change places."""
-    newest = _newest(cache, sample.row)
-    if newest is None or sample.newest_key is None or newest.shape != sample.newest_key.shape:
-        return None
-    return (newest != sample.newest_key).any()
-
-
-def _autocast(device: torch.device | None) -> torch.dtype | None:
-    kind = device.type if device is not None else "cpu"
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
-
-
 def _is_flag(name: str) -> bool:
     return name not in _OURS and name not in _KNOWN and not name.startswith("output_")
-
-
-def versions(module: nn.Module) -> int:
-    """Changes with every write to the weights."""
-    return sum(0 if parameter.is_inference() else parameter._version for parameter in module.parameters())

@@ -15,11 +15,12 @@ from locant.observation import ReplayFacts
 from locant.probe.hooks import Guard, Hook
 from locant.probe.structure import entry, text_config, unwrap
 from locant.replay.budget import Budget
+from locant.replay.copying import versions
 from locant.replay.options import ReplayOptions
 from locant.replay.outputs import differences
 from locant.replay.replayer import Compared, Target, replays
 from locant.replay.sample import Request, Sample, request_of
-from locant.replay.sampler import Sampler, versions
+from locant.replay.sampler import Sampler
 from locant.replay.traffic import Traffic
 
 if TYPE_CHECKING:
