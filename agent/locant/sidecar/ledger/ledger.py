@@ -138,6 +138,6 @@ def match(row: RowFacts, index: int, before: _Rows, facts: ForwardFacts) -> RowS
 
 
 def _could_be(row: RowFacts, own: RowState | None, other: RowState, facts: ForwardFacts) -> bool:
-    """Whether a row may have come from another place. Without a mask, only from one with as much padding in the cache."""
+    """Whether a row may have come from another place; without a mask, only from one with as much padding."""
     fits = other.offset == row.first_offset and other.real == row.real_before
     return fits and (own is None or facts.masked or own.masked_pads == other.masked_pads)
