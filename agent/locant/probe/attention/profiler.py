@@ -21,7 +21,8 @@ from locant.probe.attention.visibility import Geometry, judge
 PREFIX_FAMILIES = frozenset({"paligemma", "colpali", "pi0"})
 """Families whose whole prompt may look both ways although they decode causally."""
 
-HEAT_BINS = 32
+HEAT_BINS = 16
+"""256 series for the one head in focus: a finer map of two models would fill the agent's series by itself."""
 
 _PICKED = tuple(ROW_STATISTICS.index(name) for name in STATISTICS)
 _CAUSAL_ONLY = STATISTICS.index("future_mass")
