@@ -10,6 +10,7 @@ demo: $(STAMP) servers
 	$(BIN)/locant demo $(DEMO_FLAGS)
 
 test: $(STAMP) servers lint
+	LOCANT_VICTORIA_METRICS="$$(tests/tools/fetch_victoria_metrics.sh $(VENV)/victoria-metrics)" \
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(STAMP)
@@ -17,6 +18,8 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/reference.py --check
+	$(BIN)/python tools/deploy.py --check
 
 # Prometheus, Alertmanager, promtool and amtool: real servers prove what we generate.
 servers:
@@ -25,6 +28,7 @@ servers:
 # The pages that are made from the code; CI refuses a difference.
 reference: $(STAMP)
 	$(BIN)/python tools/reference.py
+	$(BIN)/python tools/deploy.py
 
 # torch first and by exact version: that is the CPU build where the index offers one.
 $(STAMP): pyproject.toml
