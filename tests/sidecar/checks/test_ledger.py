@@ -37,6 +37,23 @@ def test_beams_may_change_places():
     assert not alerts(judge.judge(facts(row(1, 6, start=106), row(1, 6, start=106), number=3)))
 
 
+def test_rows_of_a_batch_may_be_chosen_and_reordered_with_their_masks():
+    masked = {"masked": True, "mask_rank": 2}
+    judge = judge_of()
+    judge.judge(facts(row(9), row(4, left_pads=5), row(6, left_pads=3), **masked))
+    chosen = facts(row(1, 6, cache_tokens=9), row(1, 9), number=2, **masked)
+    assert not alerts(judge.judge(chosen))
+    swapped = facts(row(1, 10), row(1, 7, cache_tokens=10), number=3, **masked)
+    assert not alerts(judge.judge(swapped))
+
+
+def test_a_mask_that_turns_to_ones_is_no_reordering():
+    masked = {"masked": True, "mask_rank": 2}
+    judge = judge_of()
+    judge.judge(facts(row(9), row(4, start=5, left_pads=5), **masked))
+    assert "mask_dropped" in alerts(judge.judge(facts(row(1, 9), row(1, 9), number=2, **masked)))
+
+
 def test_a_copied_cache_carries_its_request_along():
     judge = judge_of()
     judge.judge(facts(row(6)))

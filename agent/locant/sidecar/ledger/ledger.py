@@ -129,15 +129,21 @@ def match(row: RowFacts, index: int, before: _Rows, facts: ForwardFacts) -> RowS
     if not before or starts_afresh(row):
         return None
     own = before[index] if index < len(before) else None
-    if own is not None and (own.offset is None or own.offset == row.first_offset):
+    kept = own is not None and (own.offset is None or own.offset == row.first_offset)
+    if kept and own is not None and (own.real == row.real_before or not facts.masked):
         return own
+    chosen = _reselected(before, facts)
     for other in before:
-        if other is not None and _could_be(row, own, other, facts):
+        fits = other is not None and other.offset == row.first_offset and other.real == row.real_before
+        if fits and other is not None and (chosen or (own is not None and own.masked_pads == other.masked_pads)):
             return other
     return own if len(before) == len(facts.rows) else (before[0] if len(before) == 1 else None)
 
 
-def _could_be(row: RowFacts, own: RowState | None, other: RowState, facts: ForwardFacts) -> bool:
-    """Whether a row may have come from another place; without a mask, only from one with as much padding."""
-    fits = other.offset == row.first_offset and other.real == row.real_before
-    return fits and (own is None or facts.masked or own.masked_pads == other.masked_pads)
+def _reselected(before: _Rows, facts: ForwardFacts) -> bool:
+    """Whether rows moved together with their masks: fewer or more rows, or the same lengths in another order.
+
+    Otherwise a row can only have come from a place with as much padding: beams of one prompt.
+    """
+    lengths = sorted(state.real for state in before if state is not None)
+    return len(before) != len(facts.rows) or (facts.masked and sorted(row.real_before for row in facts.rows) == lengths)
