@@ -211,6 +211,11 @@ class Probe:
         self._deviations = found
         self._offer(ModelAttached(self.model_id, self._clock(), self.name, self.version, self.profile, found))
 
+    @property
+    def guard(self) -> Guard:
+        """Counts the errors of every part, those beside the probe too; they are exported with its health."""
+        return self._guard
+
     def announce(self, deviations: tuple[Deviation, ...]) -> None:
         """Tell the agent what somebody else found to deviate in this model."""
         self._offer(ModelAttached(self.model_id, self._clock(), self.name, self.version, self.profile, deviations))

@@ -57,7 +57,7 @@ class Replay:
         self._options = options
         self._offer = offer
         self._clock, self._wall = clock, wall
-        self._guard = Guard(strict=options.strict)
+        self._guard = Guard(strict=True) if options.strict else probe.guard
         self._target = Target(module, probe.profile, takes, size)
         self._sampler = Sampler(module, options, self.traffic, self.budget, probe.declared, size, clock)
         self._cost_seconds: float | None = None

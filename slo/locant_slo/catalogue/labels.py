@@ -66,6 +66,7 @@ SIGNAL = Label(
     "one kind of thing that the probe can see",
     ("positions", "mask", "cache", "rotary", "attention", "segments", "memory", "timing"),
 )
+PART = Label("signal", "a part of the probe: one kind of thing that it sees, or replay", (*SIGNAL.values, "replay"))
 STAGE = Label("stage", "where the time went", ("capture", "drain", "judge", "snapshot"))
 EXPORTER = Label(
     "exporter",

@@ -264,7 +264,7 @@ PROBE_ERRORS = _counter(
     "locant.probe.errors",
     "{error}",
     "Errors of the probe itself; each switches its part off.",
-    la.SIGNAL,
+    la.PART,
     *_MODEL,
     tier=Tier.SELF,
 )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from locant.sidecar.accountant.subject import Subject
 from locant.sidecar.store import Update, add, observe, put
 from locant_slo.catalogue import metrics
-from locant_slo.catalogue.labels import OUTCOME, PHASE, SIGNAL, TOKEN_KIND
+from locant_slo.catalogue.labels import OUTCOME, PART, PHASE, TOKEN_KIND
 from locant_slo.findings import FailureMode, Severity
 from locant_slo.indicators import INDICATORS
 
@@ -31,7 +31,7 @@ def counters_at_zero(subject: Subject, checks: Iterable[KnownCheck]) -> Iterator
             yield add(metrics.FORWARD_PASSES, (phase, outcome, *own), 0)
     for kind in TOKEN_KIND.values:
         yield add(metrics.TOKENS, (kind, *own), 0)
-    for signal in SIGNAL.values:
+    for signal in PART.values:
         yield add(metrics.PROBE_ERRORS, (signal, *own), 0)
     for counter in (metrics.SEQUENCE_LOG2, metrics.OBSERVATIONS):
         yield add(counter, own, 0)
