@@ -41,8 +41,9 @@ def traffic(model, seed: int) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize(("name", "make"), list(makers()), ids=str)
-def test_every_family_comes_out_the_same(name, make, dtype):
+@pytest.mark.parametrize("name", [name for name, _ in makers()])
+def test_every_family_comes_out_the_same(name, dtype):
+    make = dict(makers())[name]
     torch.manual_seed(0)
     model = make()
     with torch.no_grad():
