@@ -325,3 +325,15 @@ def test_rotary_models_without_a_rotary_module_tell_their_layers(watch_model, mo
     seen = watch_model(model)
     model(input_ids=tokens(1, 5))
     assert seen.passes[0].rows[0].last_position == 4
+
+
+def test_a_large_mask_is_counted_at_once_and_may_be_overwritten(watch_model, monkeypatch):
+    monkeypatch.setattr("locant.probe.finished._LARGE_MASK", 4)
+    model = causal("llama")
+    seen = watch_model(model)
+    ids, mask = left_padded(6, 3)
+    cache = model(input_ids=ids, attention_mask=mask, use_cache=True).past_key_values
+    mask = torch.cat([mask, torch.ones(2, 1, dtype=torch.long)], 1)
+    model(input_ids=tokens(2, 1), attention_mask=mask, past_key_values=cache)
+    mask.zero_()
+    assert [(row.real, row.real_before, row.left_pads) for row in seen.passes[1].rows] == [(1, 6, 0), (1, 3, 0)]

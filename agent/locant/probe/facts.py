@@ -67,11 +67,11 @@ def _rows(done: Finished, arrived: Mapping[str, Tensor]) -> list[RowFacts]:
     if inputs is None:
         return []
     single = inputs.queries == 1
-    if inputs.device.type == "cpu":
+    if "rows" in arrived:
+        values = arrived["rows"]
+    elif inputs.device.type == "cpu":
         with torch.no_grad():
             values = decode_columns(inputs) if single else reduce_rows(inputs, rules)
-    elif "rows" in arrived:
-        values = arrived["rows"]
     else:
         return []
     if not single:

@@ -22,6 +22,8 @@ from locant.probe.segments import start_flags
 from locant.probe.slopes import alibi_slopes
 from locant.probe.transfer import Shipment, attention_tensors
 
+_LARGE_MASK = 1 << 14
+
 
 @dataclass(slots=True)
 class Finished:
@@ -85,7 +87,8 @@ def _returned_cache(output: Any) -> Any:
 def row_inputs(capture: UnitCapture, state: Pass) -> RowInputs | None:
     """The inputs of the reduction on one device; None for a call without tokens.
 
-    On the CPU the tensors are copies: a caller may write into its buffers as soon as the forward is over.
+    On the CPU the tensors are copies: a caller may write into its buffers as soon as the forward is over. Positions
+    that the model made itself need none, and a large mask is not worth one: `_tensors` reduces it at once.
     """
     call = _upright(capture, state)
     if not call.batch or call.device is None:
@@ -102,8 +105,8 @@ def row_inputs(capture: UnitCapture, state: Pass) -> RowInputs | None:
         queries=call.queries,
         device=device,
         ids=_on(call.ids, device),
-        positions=_on(positions, device),
-        mask=_on(mask, device),
+        positions=positions if call.positions is None else _on(positions, device),
+        mask=mask if mask is not None and _reduced_at_once(call.queries, mask, device) else _on(mask, device),
         opaque_mask=call.opaque_mask,
         cached=_on(cached, device) if isinstance(cached, Tensor) else cached,
         token_types=_on(call.token_types, device) if capture.rules.token_types else None,
@@ -116,8 +119,13 @@ def _on(tensor: Tensor | None, device: torch.device) -> Any:
     if tensor is None:
         return None
     if device.type == "cpu":
-        return tensor.detach().clone()
+        return tensor.clone()
     return tensor if tensor.device == device else to_device(tensor, device)
+
+
+def _reduced_at_once(queries: int, mask: Tensor | None, device: torch.device) -> bool:
+    """Away from the CPU always; there only a decode step whose mask is so large that a copy costs more than its sum."""
+    return device.type != "cpu" or (queries == 1 and mask is not None and mask.numel() > _LARGE_MASK)
 
 
 def _upright(capture: UnitCapture, state: Pass) -> Call:
@@ -149,7 +157,7 @@ def _positions(capture: UnitCapture, state: Pass, cached: int | Tensor) -> Tenso
 def _tensors(capture: UnitCapture, state: Pass, inputs: RowInputs | None) -> dict[str, Tensor]:
     """What has to travel, by name."""
     named: dict[str, Tensor] = {}
-    if inputs is not None and inputs.device.type != "cpu":
+    if inputs is not None and _reduced_at_once(inputs.queries, inputs.mask, inputs.device):
         single = inputs.queries == 1
         named["rows"] = decode_columns(inputs) if single else reduce_rows(inputs, capture.rules)
     if state.rotary:

@@ -10,17 +10,16 @@ from dataclasses import dataclass
 class ProbeOptions:
     """How closely to look. The first passes and every new kind of pass are looked at whatever the rates; 0 is never.
 
-    Rates are shares of passes; attention of decode passes is looked at a quarter as often. `attention_layers` and
-    `attention_heads` restrict the profile (None: all). `strict` raises the probe's own errors; `request_ids_in_clear`
-    lets declared request ids leave the process as they are; `trace_ids` gives (trace id, span id) of the running span.
+    Rates are shares of passes; attention of decode passes is looked at a quarter as often. `attention_layers`
+    restricts the profile (None: the first, the last and some in turn); all heads of a sampled row cost little more than
+    one. `strict` raises the probe's own errors; `request_ids_in_clear` lets declared request ids leave the process as
+    they are; `trace_ids` gives (trace id, span id) of the running span.
     """
 
     attention_rate: float = 0.05
     attention_rows: int = 32
     attention_layers: tuple[int, ...] | None = None
-    attention_heads: tuple[int, ...] | None = None
     rotary_rate: float = 0.05
     strict: bool = False
-    debug: bool = False
     request_ids_in_clear: bool = False
     trace_ids: Callable[[], tuple[str, str]] | None = None
