@@ -36,7 +36,9 @@ def cli() -> None:
 def demo(keep: bool, fast: bool, plain: bool) -> None:
     """Serve a real model, break its positions, and watch a real alert fire."""
     from locant.demo.run import run_demo
+    from locant.extras import require
 
+    require("demo", "torch", "transformers", "safetensors")
     sys.exit(run_demo(keep=keep, fast=fast, plain=plain))
 
 

@@ -147,6 +147,8 @@ class ProbeHost:
         running = self._thread is not None
         self._renew()
         self.channel.forget()
+        for probe in self._probes:
+            probe.forget()
         if running and not self._stop.is_set():
             self._start()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from locant_slo.errors import MachineError, ModelError
+from locant.extras import require
+from locant_slo.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,11 +24,10 @@ def load_model(folder: Path, device: str = "cpu") -> nn.Module:
     """
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder}: holds no config.json; give the folder that `save_pretrained` wrote")
-    try:
-        import torch
-        import transformers
-    except ImportError as error:
-        raise MachineError(f"{error.name} is not installed; install `locant[probe]` and transformers") from error
+    require("demo", "torch", "transformers")
+    import torch
+    import transformers
+
     try:
         transformers.utils.logging.disable_progress_bar()
         config = transformers.AutoConfig.from_pretrained(folder, **_LOCAL)

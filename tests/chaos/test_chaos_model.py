@@ -71,6 +71,7 @@ def test_outputs_are_untouched_while_the_agent_is_killed_and_comes_back(model, t
 def test_children_forked_under_load_report_for_themselves(model, watched, tmp_path):
     agent = started(tmp_path)
     try:
+        eventually(lambda: watched.agent.connected)
         for _ in range(8):
             logits(model, [1, 2, 3])
             child = os.fork()

@@ -46,6 +46,7 @@ def test_generate_dashboard_writes_what_build_gives(file, tmp_path, name):
 
 
 def test_a_file_with_two_services_is_refused_in_words(file):
-    file.write_text(f"{SPEC}\n---\n{SPEC.replace('chat', 'search')}")
+    one, other = (f"selector: {{job: {name}}}\n{SPEC.replace('chat', name)}" for name in ("chat", "search"))
+    file.write_text(f"{one}\n---\n{other}")
     with pytest.raises(LocantError, match="2 services"):
         spec_from({"LOCANT_SPEC": str(file)})

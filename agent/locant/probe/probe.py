@@ -127,6 +127,12 @@ class Probe:
                 return False
             time.sleep(0.001)
 
+    def forget(self) -> None:
+        """Drop what waits and was dropped: in a forked child both belong to the parent, locks included."""
+        self._polling = threading.RLock()
+        self._pending.clear()
+        self._dropped.clear()
+
     def close(self) -> None:
         """Take every hook off and hand over the rest. Calling it again does nothing."""
         removers, self._remove = self._remove, []
