@@ -192,9 +192,20 @@ def findings(url: str, as_json: bool) -> None:
 @click.argument("reference", type=click.Path(dir_okay=False))
 @click.argument("candidate", type=click.Path(dir_okay=False))
 def gate(reference: str, candidate: str) -> None:
-    """Compare two results of `locant canary --save`: exit 0 go on, 1 stop, 3 too little evidence."""
-    from locant.canary.gate import gate_files
+    """Compare two releases by what `locant canary --save` or `locant fingerprint` wrote of them.
 
+    Exit status 0 go on, 1 stop, 3 too little evidence.
+    """
+    from locant.canary.gate import gate_files
+    from locant.manifest import compare, is_manifest, read_manifest
+
+    if is_manifest(Path(reference)):
+        changes = compare(read_manifest(Path(reference)), read_manifest(Path(candidate)))
+        for change in changes:
+            click.echo(f"{'harmful' if change.harmful else 'harmless'}: {change.sentence}")
+        if not changes:
+            click.echo("nothing positional changed")
+        sys.exit(1 if any(change.harmful for change in changes) else 0)
     verdict = gate_files(Path(reference), Path(candidate))
     click.echo(verdict.sentence)
     sys.exit({"pass": 0, "fail": 1}.get(verdict.outcome, 3))

@@ -100,6 +100,15 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
+def is_manifest(path: Path) -> bool:
+    """Whether the file says of itself that it is a manifest; a file that cannot be read is none."""
+    try:
+        head = msgspec.json.decode(path.read_bytes()[: MAX_MANIFEST_BYTES + 1])
+    except (OSError, msgspec.DecodeError):
+        return False
+    return isinstance(head, dict) and str(head.get("schema", "")).startswith("locant-manifest/")
+
+
 def compare(reference: Manifest, current: Manifest) -> tuple[Change, ...]:
     """What changed from `reference` to `current`, harmful changes first."""
     changes = [*_profile(reference, current), *_rotaries(reference, current), *_tables(reference, current)]

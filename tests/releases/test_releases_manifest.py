@@ -120,3 +120,21 @@ def test_the_command_line_prints_the_manifest(tmp_path):
     result = CliRunner().invoke(cli, ["fingerprint", str(tmp_path / "model"), "--static"])
     assert result.exit_code == 0
     assert json.loads(result.stdout)["profile"]["scheme"] == "rope"
+
+
+@pytest.mark.parametrize(
+    ("rope_theta", "status", "says"), [(10_000.0, 0, "nothing positional"), (20_000.0, 1, "harmful")]
+)
+def test_the_gate_compares_manifests(rope_theta, status, says, pinned, tmp_path):
+    candidate = tmp_path / "candidate.json"
+    candidate.write_text(write_manifest(fingerprint(llama(**theta(rope_theta)))))
+    result = CliRunner().invoke(cli, ["gate", str(pinned), str(candidate)])
+    assert result.exit_code == status
+    assert says in result.output
+
+
+def test_the_gate_does_not_compare_a_manifest_with_anything_else(pinned, tmp_path):
+    other = tmp_path / "other.json"
+    other.write_text("{}")
+    with pytest.raises(ConfigError, match="is no manifest"):
+        CliRunner().invoke(cli, ["gate", str(pinned), str(other)], catch_exceptions=False)
