@@ -226,6 +226,7 @@ class AttentionFacts:
     recency_mass: tuple[float, ...]
     largest_weight: tuple[float, ...]
     cross_mass: tuple[float, ...] = ()
+    heads: tuple[int, ...] = ()  # which heads the tuples are of; empty: all, in order
     heat_head: int = -1
     heat_bins: int = 0
     heat: tuple[float, ...] = ()

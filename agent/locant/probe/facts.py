@@ -55,11 +55,13 @@ def forward_facts(
     )
 
 
-def attention_facts(done: Finished, arrived: Mapping[str, Tensor], *, model_id: int) -> Iterator[AttentionFacts]:
+def attention_facts(
+    done: Finished, arrived: Mapping[str, Tensor], *, model_id: int, heads: tuple[int, ...] | None = None
+) -> Iterator[AttentionFacts]:
     """One observation for each profiled layer of the pass."""
     for index, layer in enumerate(done.state.layers):
         if f"{index}.sums" in arrived:
-            yield _attention(done, layer, arrived, index, model_id)
+            yield _attention(done, layer, arrived, index, model_id, heads)
 
 
 def _rows(done: Finished, arrived: Mapping[str, Tensor]) -> list[RowFacts]:
@@ -110,14 +112,24 @@ def _rotary(done: Finished, arrived: Mapping[str, Tensor], rows: Sequence[RowFac
 
 
 def _attention(
-    done: Finished, layer: LayerStatistics, arrived: Mapping[str, Tensor], index: int, model_id: int
+    done: Finished,
+    layer: LayerStatistics,
+    arrived: Mapping[str, Tensor],
+    index: int,
+    model_id: int,
+    heads: tuple[int, ...] | None,
 ) -> AttentionFacts:
     def get(field: str) -> Any:
         tensor = arrived.get(f"{index}.{field}")
         return tensor.tolist() if tensor is not None else None
 
     heat = arrived.get(f"{index}.heat")
-    sums = {name: tuple(row) for name, row in zip(STATISTICS, get("sums"), strict=True)}
+    found = get("sums")
+    chosen = tuple(head for head in heads or () if 0 <= head < len(found[0]))
+    sums = {
+        name: tuple(row[head] for head in chosen) if chosen else tuple(row)
+        for name, row in zip(STATISTICS, found, strict=True)
+    }
     return AttentionFacts(
         model_id=model_id,
         time=done.time,
@@ -126,6 +138,7 @@ def _attention(
         rows=int(get("rows")),
         padded_rows=int(get("padded_rows")),
         padding_mass_largest=float(get("padding_mass_largest")),
+        heads=chosen,
         heat_head=layer.heat_head,
         heat_bins=heat.shape[0] if heat is not None else 0,
         heat=tuple(heat.flatten().tolist()) if heat is not None else (),

@@ -11,14 +11,16 @@ class ProbeOptions:
     """How closely to look. The first passes and every new kind of pass are looked at whatever the rates; 0 is never.
 
     Rates are shares of passes; attention of decode passes is looked at a quarter as often. `attention_layers`
-    restricts the profile (None: the first, the last and some in turn); all heads of a sampled row cost little more than
-    one. `strict` raises the probe's own errors; `request_ids_in_clear` lets declared request ids leave the process as
-    they are; `trace_ids` gives (trace id, span id) of the running span.
+    restricts the profile (None: the first, the last and some in turn), `attention_heads` the heads that are reported
+    (None: all; computing all of a sampled row costs little more than one). `strict` raises the probe's own errors;
+    `request_ids_in_clear` lets declared request ids leave the process as they are; `trace_ids` gives (trace id, span
+    id) of the running span.
     """
 
     attention_rate: float = 0.05
     attention_rows: int = 32
     attention_layers: tuple[int, ...] | None = None
+    attention_heads: tuple[int, ...] | None = None
     rotary_rate: float = 0.05
     strict: bool = False
     request_ids_in_clear: bool = False

@@ -183,7 +183,7 @@ class Probe:
             self._offer(
                 forward_facts(done, arrived, model_id=self.model_id, peak_bytes=self._peak_bytes, clear_ids=clear_ids)
             )
-            for layer in attention_facts(done, arrived, model_id=self.model_id):
+            for layer in attention_facts(done, arrived, model_id=self.model_id, heads=self.options.attention_heads):
                 self._offer(layer)
         except Exception as error:
             self._guard.failed("positions", error)

@@ -26,6 +26,7 @@ def attend(capture: UnitCapture, options: ProbeOptions, guard: Guard) -> Callabl
         capture.profile,
         options.attention_rows,
         options.attention_layers,
+        options.attention_heads,
         on_error=lambda error: guard.failed("attention", error),
         on_spent=spent,
     )

@@ -27,8 +27,9 @@ class AttentionCapture:
     """Holds the seams of a model's attention. A pass is seen on the thread that armed it, until `disarm`.
 
     `rows`: query rows per pass for which weights are computed. `layers`: where; None takes the first, the last and two
-    in rotation. What masks let through is judged in every layer. `on_error` hears of this part's own
-    failures, once per pass; the model never does. `on_spent` hears of the host's time that a layer took, in seconds.
+    in rotation. `heads`: whose heat maps take turns (None: all). What masks let through is judged in every
+    layer. `on_error` hears of this part's own failures, once per pass; the model never does. `on_spent` hears of the
+    host's time that a layer took, in seconds.
     """
 
     def __init__(
@@ -37,12 +38,14 @@ class AttentionCapture:
         profile: ModelProfile,
         rows: int = 32,
         layers: tuple[int, ...] | None = None,
+        heads: tuple[int, ...] | None = None,
         on_error: Callable[[Exception], None] | None = None,
         on_spent: Callable[[float], None] | None = None,
     ) -> None:
         self._profile = profile
         self._rows = rows
         self._layers = layers
+        self._heads = heads
         self._on_error = on_error
         self._on_spent = on_spent
         self._members = members(model)
@@ -61,7 +64,7 @@ class AttentionCapture:
         self.disarm()
         rows = self._rows if effort is None else min(self._rows, effort.rows)
         layers = self._chosen(context.pass_number, effort.layers if effort is not None else _LAYERS_PER_PASS)
-        profiler = PassProfiler(context, Plan(rows, layers, self._profile), sink)
+        profiler = PassProfiler(context, Plan(rows, layers, self._profile, self._heads), sink)
         recorder = _Armed(self._members, profiler, self._on_error, self._on_spent)
         self._seam.hold()
         self._thread.recorder = recorder

@@ -30,11 +30,12 @@ _CAUSAL_ONLY = STATISTICS.index("future_mass")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`rows` per pass and the layers whose weights are computed."""
+    """`rows` per pass, the layers whose weights are computed, and the heads whose heat maps take turns (None: all)."""
 
     rows: int
     layers: frozenset[int]
     profile: ModelProfile
+    heads: tuple[int, ...] | None = None
 
 
 class PassProfiler:
@@ -119,7 +120,8 @@ class PassProfiler:
             return -1, None, None
         if not isinstance(context.cached, int):
             return -1, None, None
-        head = (turn // len(layers)) % call.heads
+        heads = [head for head in self.plan.heads or () if 0 <= head < call.heads] or range(call.heads)
+        head = heads[(turn // len(layers)) % len(heads)]
         return head, *heat_map(call, rows, layout, head, HEAT_BINS, context.cached + context.queries)
 
 

@@ -41,6 +41,8 @@ class EntropyLedger:
 
     def take(self, facts: AttentionFacts, subject: Subject) -> Iterator[Update]:
         """One layer of one pass. Sums that are no numbers are left out: one NaN would stay for good."""
+        if facts.heads:
+            return  # a choice of heads: the reference counts them all, by place
         heads = len(facts.entropy)
         crowded = facts.layer not in self._layers and len(self._layers) >= _MOST
         if crowded or heads > _MOST or not all(map(isfinite, facts.entropy)):

@@ -39,12 +39,15 @@ class HeadView:
 
     def __init__(self) -> None:
         self._recent: dict[tuple[str, int], _Recent] = {}
+        self._names: dict[int, tuple[int, ...]] = {}
         self._heat: _Recent | None = None
         self.focus: tuple[int, int] | None = None
 
     def take(self, facts: AttentionFacts) -> None:
         """One layer of one pass."""
         heads = len(facts.entropy)
+        if facts.layer in self._names or len(self._names) < _MOST:
+            self._names[facts.layer] = facts.heads or tuple(range(heads))
         self._fade(metrics.HEAD_ENTROPY.name, facts.layer, facts.entropy, (float(facts.rows),) * heads)
         if facts.padded_rows > 0:
             rows = (float(facts.padded_rows),) * len(facts.padding_mass)
@@ -61,7 +64,7 @@ class HeadView:
         for metric in (metrics.HEAD_PADDING_MASS, metrics.HEAD_ENTROPY):
             for (name, layer), recent in self._recent.items():
                 if name == metric.name:
-                    for head, mean in enumerate(recent.means()):
+                    for head, mean in zip(self._names.get(layer, ()), recent.means(), strict=False):
                         if mean is not None:
                             yield put(metric, (str(layer), str(head), *subject.labels), mean)
         yield from self._heat_gauges(subject)
