@@ -136,12 +136,6 @@ def _unit(hooked: nn.Module, model: nn.Module, *, encoder: bool) -> Unit:
     )
 
 
-def _first_blocks(parts: list[Part]) -> Iterator[Part]:
-    for part in parts:
-        if isinstance(part.module, nn.ModuleList) and len(part.module) and "0" not in part.name.split("."):
-            yield Part(f"{part.name}.0", part.module[0])
-
-
 def _text_parts(model: nn.Module) -> Iterator[Part]:
     multimodal = text_config(model) is not getattr(model, "config", None)
     for name, module in model.named_modules():
