@@ -21,6 +21,7 @@ from locant.wire.receiver import Receiver
 from locant_exporters.http import Server, serve
 from locant_exporters.otlp import OtlpPusher
 from locant_exporters.web_config import load_web_config
+from locant_slo.catalogue.labels import BY_OTLP, BY_SCRAPE, TO_STATE
 from locant_slo.errors import ConfigError
 
 _log = logging.getLogger(__name__)
@@ -154,14 +155,14 @@ class Daemon:
     def _tend(self, server: Server, pusher: OtlpPusher | None) -> None:
         """Once a second: what was lost on the way here, and how the exporters fare."""
         self._agent.note_channel(0, self._losses())
-        outcomes = {"prometheus": server.outcomes} | ({"otlp": pusher.outcomes} if pusher is not None else {})
+        outcomes = {BY_SCRAPE: server.outcomes} | ({BY_OTLP: pusher.outcomes} if pusher is not None else {})
         for exporter, outcome in outcomes.items():
             self._agent.note_exports(exporter, outcome.ok, outcome.error)
         if self._state is not None:
             if time.monotonic() >= self._next_save:
                 self._next_save = time.monotonic() + self._config.state_interval_seconds
                 self._state.save(self._agent.saved())
-            self._agent.note_exports("state", self._state.ok, self._state.errors)
+            self._agent.note_exports(TO_STATE, self._state.ok, self._state.errors)
 
     def _losses(self) -> Counter[str]:
         losses = Counter({"lost": self._receiver.gaps})

@@ -12,6 +12,7 @@ from locant.sidecar.config import AgentConfig
 from locant.sidecar.judge import Judge
 from locant.sidecar.references import load_references
 from locant.sidecar.service import Agent
+from locant_slo.catalogue.labels import BY_SCRAPE
 from locant_slo.findings import Finding
 from locant_slo.snapshot import Snapshot
 
@@ -43,6 +44,8 @@ class EmbeddedAgent:
     def snapshot(self) -> Snapshot:
         """Everything known now, judged up to now."""
         self.host.pump()
+        scrapes = [server.outcomes for server in self._servers]
+        self._agent.note_exports(BY_SCRAPE, sum(one.ok for one in scrapes), sum(one.error for one in scrapes))
         return self._agent.snapshot()
 
     def findings(self) -> tuple[Finding, ...]:

@@ -42,7 +42,6 @@ NOT_IN_THIS_HOUSE = frozenset(
         "Heads with changed entropy",
         "Length drift",  # needs a pinned reference
         "Sequence length against the reference",
-        "Exports",  # an embedded agent is scraped, it pushes nothing
     }
 )
 

@@ -164,8 +164,8 @@ def test_the_channels_losses_are_counted_once() -> None:
 
 def test_exports_are_counted_by_outcome() -> None:
     agent = agent_of()
-    agent.note_export("otlp", True)
-    agent.note_export("otlp", False)
+    for failed in (0, 1, 1):
+        agent.note_exports("otlp", 1, failed)
     exports = values(agent.snapshot(), metrics.EXPORTS)
     assert (exports["otlp", "ok"], exports["otlp", "error"], exports["prometheus", "ok"]) == (1, 1, 0)
 

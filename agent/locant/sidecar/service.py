@@ -148,11 +148,6 @@ class Agent:
             self._store.set(metrics.QUEUE_DEPTH, (), depth)
             self._store.apply(drops(self._channel, dropped))
 
-    def note_export(self, exporter: str, ok: bool) -> None:
-        """One snapshot went out, or failed to."""
-        with self._lock:
-            self._store.add(metrics.EXPORTS, (exporter, _OK if ok else _ERROR))
-
     def note_exports(self, exporter: str, ok: int, errors: int) -> None:
         """All of an exporter's snapshots so far that went out, and that failed to."""
         with self._lock:

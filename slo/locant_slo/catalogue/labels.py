@@ -68,10 +68,11 @@ SIGNAL = Label(
 )
 PART = Label("signal", "a part of the probe: one kind of thing that it sees, or replay", (*SIGNAL.values, "replay"))
 STAGE = Label("stage", "where the time went", ("capture", "drain", "judge", "snapshot"))
+BY_SCRAPE, BY_OTLP, TO_STATE = "prometheus", "otlp", "state"
 EXPORTER = Label(
     "exporter",
     "where the snapshot went; `state` is the file that outlives the agent",
-    ("prometheus", "otlp", "mlflow", "wandb", "triton", "state"),
+    (BY_SCRAPE, BY_OTLP, "mlflow", "wandb", "triton", TO_STATE),
 )
 SCHEME = Label("scheme", "the positional scheme")
 BASELINE_VERSION = Label("baseline_version", "the release that this one is compared with")
