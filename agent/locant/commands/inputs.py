@@ -1,4 +1,4 @@
-"""What several commands take or say: the spec's option, a manifest from a file or a pipe, warnings on standard error."""
+"""What several commands take or say: the spec option, a manifest from a file or a pipe, warnings on standard error."""
 
 from __future__ import annotations
 
