@@ -25,8 +25,8 @@ from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from locant.observation import ModelProfile
+from locant.probe.attention.calls import KernelCall
 from locant.probe.attention.contract import PassContext
-from locant.probe.attention.kernel import KernelCall
 from locant.probe.attention.profiler import PassProfiler, Plan
 from locant.probe.probe import Probe, ProbeOptions
 from locant.probe.profile import describe

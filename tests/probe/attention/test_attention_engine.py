@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from locant.probe.attention.calls import KernelCall, ScoredCall
 from locant.probe.attention.contract import PassContext
 from locant.probe.attention.engine import ROW_STATISTICS, heat_map, row_statistics
-from locant.probe.attention.kernel import KernelCall, ScoredCall
 from locant.probe.attention.layout import lay_out
 from locant.probe.attention.reference import dense_scores, dense_weights, reference_statistics
 from locant.probe.attention.rows import Rows

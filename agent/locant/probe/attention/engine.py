@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from locant.probe.attention.kernel import Attention
+from locant.probe.attention.calls import Attention
 from locant.probe.attention.layout import Layout
 from locant.probe.attention.rows import Rows
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from locant.probe.attention.calls import Attention, KernelCall, ScoredCall
 from locant.probe.attention.contract import PassContext
-from locant.probe.attention.kernel import Attention, KernelCall, ScoredCall
 
 
 def function_call(

@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from locant.probe.attention.calls import KernelCall
 from locant.probe.attention.contract import PassContext
-from locant.probe.attention.kernel import KernelCall
 
 
 def kernel_call(

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from locant.observation import ModelProfile
+from locant.probe.attention.calls import Attention
 from locant.probe.attention.contract import STATISTICS, LayerStatistics, PassContext, Sink
 from locant.probe.attention.engine import ROW_STATISTICS, heat_map, row_statistics
-from locant.probe.attention.kernel import Attention
 from locant.probe.attention.layout import Layout, lay_out
 from locant.probe.attention.rows import Rows
 from locant.probe.attention.strata import sample_rows, structural_rows

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from locant.probe.attention.calls import KernelCall
 from locant.probe.attention.engine import RECENT_KEYS
-from locant.probe.attention.kernel import KernelCall
 
 
 def dense_scores(call: KernelCall) -> Tensor:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from locant.observation import ABSENT
+from locant.probe.attention.calls import Attention, Sight
 from locant.probe.attention.contract import PassContext
 from locant.probe.attention.engine import foreign
-from locant.probe.attention.kernel import Attention, Sight
 from locant.probe.attention.layout import Layout
 from locant.probe.attention.rows import Rows
 
