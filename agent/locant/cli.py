@@ -9,6 +9,7 @@ import click
 
 from locant import __version__
 from locant.commands import agent, model, spec
+from locant.commands.backtest import backtest
 from locant_slo.errors import LocantError
 
 BAD_INPUT = 2
@@ -36,7 +37,7 @@ def demo(keep: bool, fast: bool, plain: bool) -> None:
 for command in (
     spec.generate,
     spec.check,
-    spec.backtest,
+    backtest,
     agent.agent,
     agent.run,
     agent.inject,

@@ -20,6 +20,18 @@ def parse_duration(text: str) -> int:
     return seconds
 
 
+def spoken_duration(seconds: float) -> str:
+    """About how long, in the two largest units: 93,784 seconds give `1d 2h`."""
+    left = round(seconds)
+    said: list[str] = []
+    for unit in ("d", "h", "m", "s"):
+        count, left = divmod(left, _SECONDS[unit])
+        said += [f"{count}{unit}"] if count or (unit == "s" and not said) else []
+        if len(said) == 2 or (said and not count):
+            break
+    return " ".join(said)
+
+
 def format_duration(seconds: int) -> str:
     """The shortest exact duration in one unit: 3600 gives `1h`, 5400 gives `90m`. Weeks are written as days."""
     for unit in ("d", "h", "m"):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from alert_support import check, events, make_spec, promtool_test
 
-from locant_alerts.backtest import render, score
-from locant_alerts.history import read_csv
+from locant_alerts.backtest import check_step, score
+from locant_alerts.backtest_report import UNKNOWN, Backtest, render_text
+from locant_alerts.history import History
+from locant_alerts.history.csv_file import read_csv
 from locant_alerts.replay import Traffic, replay
 from locant_slo import burn
 from locant_slo.errors import ConfigError, MachineError
@@ -77,17 +80,16 @@ def test_the_replay_fires_in_the_same_minutes_as_the_rules_on_promtool(program, 
     assert promtool_test(program("promtool"), tmp_path, spec, [test]) == ""
 
 
-def steady(ratio: float, minutes: int = 30) -> tuple[Traffic, list[tuple[int, int]]]:
+def steady(ratio: float, minutes: int = 30) -> History:
     """A day of even traffic with one incident after twelve hours."""
     bad = [0] * 720 + [round(1_000 * ratio)] * minutes + [0] * (720 - minutes)
-    return Traffic(60, (1_000,) * 1_440, tuple(bad)), [(720, 720 + minutes)]
+    return History(Traffic(60, (1_000,) * 1_440, tuple(bad)), incidents=((720, 720 + minutes),))
 
 
 class TestScores:
     def test_detection_is_what_the_formula_says(self):
         (objective,) = make_spec(LOOSE).objectives
-        traffic, incidents = steady(0.5)
-        fast = score(objective, traffic, incidents)[0]
+        fast = score(objective, [steady(0.5)])[0]
         exact = burn.detection_seconds(objective.alerting.tiers[0], objective.target, objective.window, Decimal("0.5"))
         assert exact is not None
         assert 0 <= fast.detection_seconds[0] - exact <= 60
@@ -96,38 +98,64 @@ class TestScores:
 
     def test_reset_is_the_short_window_and_the_keep_firing_time(self):
         (objective,) = make_spec(LOOSE).objectives
-        traffic, incidents = steady(1.0)
-        assert 5 * 60 <= score(objective, traffic, incidents)[0].reset_seconds[0] <= 5 * 60 + 300
+        assert 5 * 60 <= score(objective, [steady(1.0)])[0].reset_seconds[0] <= 5 * 60 + 300
 
     def test_budget_spent_is_what_was_bad_until_then(self):
         (objective,) = make_spec(LOOSE).objectives
-        traffic, incidents = steady(0.5)
-        fast = score(objective, traffic, incidents)[0]
+        fast = score(objective, [steady(0.5)])[0]
         minutes = fast.detection_seconds[0] / 60
         assert fast.budget_spent[0] == pytest.approx(minutes * 500 / (0.01 * 1_000 * 7 * 1_440))
 
     def test_a_firing_without_incident_costs_precision(self):
         (objective,) = make_spec(LOOSE).objectives
-        traffic, _ = steady(0.5)
-        assert score(objective, traffic, [(10, 20)])[0].precision == 0.0
-        assert score(objective, traffic, [(10, 20)])[0].recall == 0.0
+        elsewhere = replace(steady(0.5), incidents=((10, 20),))
+        assert score(objective, [elsewhere])[0].precision == 0.0
+        assert score(objective, [elsewhere])[0].recall == 0.0
+
+    def test_where_nobody_knows_the_incidents_neither_precision_nor_recall_is_claimed(self):
+        (objective,) = make_spec(LOOSE).objectives
+        fast = score(objective, [replace(steady(0.5), incidents=None)])[0]
+        assert (fast.firings, fast.precision, fast.recall, fast.detection_seconds) == (1, None, None, ())
+        assert fast.budget_spent[0] > 0
+        assert UNKNOWN in render_text(Backtest(objective, (replace(steady(0.5), incidents=None),)))
+
+    def test_groups_are_told_together_and_the_first_one_detects(self):
+        (objective,) = make_spec(LOOSE).objectives
+        late = replace(steady(0.5), traffic=Traffic(60, (1_000,) * 1_440, (0,) * 740 + (500,) * 25 + (0,) * 675))
+        both = score(objective, [late, steady(0.5)])[0]
+        assert (both.firings, both.recall) == (2, 1.0)
+        assert both.detection_seconds == score(objective, [steady(0.5)])[0].detection_seconds
 
     def test_no_bad_event_no_firing(self):
         (objective,) = make_spec(LOOSE).objectives
-        traffic, _ = steady(0.0)
-        assert all(item.firings == 0 and item.precision is None for item in score(objective, traffic, []))
+        calm = replace(steady(0.0), incidents=())
+        assert all(item.firings == 0 and item.precision is None for item in score(objective, [calm]))
 
     def test_the_table_has_a_row_for_each_tier(self):
         (objective,) = make_spec(LOOSE).objectives
-        table = render(score(objective, *steady(0.5))).splitlines()
-        assert [row.split(" | ")[0] for row in table[2:]] == ["| fast", "| slow"]
+        text = render_text(Backtest(objective, (steady(0.5),)))
+        assert [row.split(" | ")[0] for row in text.splitlines() if row.startswith(("| fast", "| slow"))] == [
+            "| fast",
+            "| slow",
+        ]
+
+    def test_a_step_that_cuts_a_window_is_refused(self):
+        (objective,) = make_spec(LOOSE).objectives
+        check_step(objective, 60)
+        with pytest.raises(ConfigError, match="tier fast of integrity looks at 5m, which is no whole number of them"):
+            check_step(objective, 120)
 
 
 class TestCsv:
     def test_is_read_with_its_incidents(self, tmp_path):
         path = tmp_path / "history.csv"
         path.write_text("time,events,bad,incident\n0,5,0,0\n30,5,1,1\n60,5,2,1\n90,5,0,0\n")
-        assert read_csv(path) == (Traffic(30, (5, 5, 5, 5), (0, 1, 2, 0)), ((1, 3),))
+        assert read_csv(path) == History(Traffic(30, (5, 5, 5, 5), (0, 1, 2, 0)), incidents=((1, 3),))
+
+    def test_without_the_column_the_incidents_are_unknown(self, tmp_path):
+        path = tmp_path / "history.csv"
+        path.write_text("time,events,bad\n60,5,0\n")
+        assert read_csv(path) == History(Traffic(60, (5,), (0,)), start_seconds=60)
 
     @pytest.mark.parametrize(
         ("text", "problem"),
@@ -136,6 +164,7 @@ class TestCsv:
             ("", "column bad is missing"),
             ("time,events,bad\n0,x,0\n", "line 2: events is 'x'; write a whole number"),
             ("time,events,bad\n0,1\n", "line 2: bad is ''; write a whole number"),
+            ("time,events,bad\n0,1,2\n", "line 2: 2 of 1 events are bad; count each event once"),
             ("time,events,bad\n0,1,0\n60,1,0\n90,1,0\n", "line 4: time goes on by 30 and not by 60; space it evenly"),
         ],
     )

@@ -1,4 +1,4 @@
-"""Commands about the SLO spec: compile it, check it, replay history through it."""
+"""Commands about the SLO spec: compile it, check it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from locant.commands.inputs import SPEC_FILE, report_warnings
-from locant_slo.errors import ConfigError
 
 
 @click.command()
@@ -43,20 +42,3 @@ def check(path: str, config: str | None) -> None:
 
         load_config(Path(config))
         click.echo(f"{config}: holds")
-
-
-@click.command()
-@SPEC_FILE
-@click.option("--slo", "name", required=True, help="The objective's name in the spec.")
-@click.option("--csv", "history", required=True, help="Columns time, events, bad and, where known, incident.")
-def backtest(path: str, name: str, history: str) -> None:
-    """Replay recorded traffic through an objective's alerts: when they fire, precision, recall, budget spent."""
-    from locant_alerts.backtest import render, score
-    from locant_alerts.history import read_csv
-    from locant_slo.load import load_specs
-
-    objectives = {objective.name: objective for spec in load_specs(Path(path)) for objective in spec.objectives}
-    if name not in objectives:
-        raise ConfigError(f"{path}: has no objective {name!r}; choose one of {', '.join(sorted(objectives))}")
-    traffic, incidents = read_csv(Path(history))
-    click.echo(render(score(objectives[name], traffic, incidents)), nl=False)
