@@ -34,9 +34,11 @@ def fingerprint(model: str, device: str, static: bool) -> None:
     """Print the positional manifest of the model in folder MODEL: parameters, tables, phases, golden answers."""
     from locant.manifest import write_manifest
     from locant.models import load_model
+
+    loaded = load_model(Path(model), device)  # says in a sentence when torch is missing, so it comes before the probe
     from locant.probe.fingerprint import fingerprint as take
 
-    click.echo(write_manifest(take(load_model(Path(model), device), golden=not static)), nl=False)
+    click.echo(write_manifest(take(loaded, golden=not static)), nl=False)
 
 
 @click.command()
