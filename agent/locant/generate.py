@@ -15,7 +15,7 @@ from locant_slo.spec import Spec
 
 
 def compile_all(specs: Sequence[Spec]) -> dict[str, str]:
-    """Every generated file by its path below the output folder: rules with their tests, routing, boards, runbooks."""
+    """Every generated file by its path below the output folder: rules, tests, routing, boards, rollouts, runbooks."""
     from locant_alerts.alertmanager import build_alertmanager
     from locant_alerts.custom_resource import build_custom_resources
     from locant_alerts.rule_tests import build_rule_tests
@@ -29,9 +29,19 @@ def compile_all(specs: Sequence[Spec]) -> dict[str, str]:
         files[f"rules/{spec.service}.test.yaml"] = build_rule_tests(spec, rules)
         for number, text in enumerate(build_custom_resources(spec), start=1):
             files[f"kubernetes/{spec.service}-rules-{number}.yaml"] = text
+        files |= _rollouts(spec)
     files |= _dashboards(specs)
     files |= {f"runbooks/{name}": text for name, text in runbooks().items()}
     return dict(sorted(files.items()))
+
+
+def _rollouts(spec: Spec) -> dict[str, str]:
+    from locant_alerts.rollouts.argo import build_argo
+    from locant_alerts.rollouts.flagger import build_canary_analysis, build_metric_templates
+
+    files = {"argo": build_argo(spec), "flagger-canary-analysis": build_canary_analysis(spec)}
+    files |= {f"flagger-{name}": text for name, text in build_metric_templates(spec).items()}
+    return {f"rollouts/{spec.service}-{name}.yaml": text for name, text in files.items() if text}
 
 
 def _dashboards(specs: Sequence[Spec]) -> dict[str, str]:

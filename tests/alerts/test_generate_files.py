@@ -30,7 +30,9 @@ class TestCompile:
         files = compile_all([make_spec()])
         boards = {f"dashboards/chat-{board}.json" for board in ("debug", "executive", "oncall")}
         rules = {"rules/chat.rules.yaml", "rules/chat.test.yaml", "kubernetes/chat-rules-1.yaml"}
-        assert set(files) == {"alertmanager.yaml"} | boards | rules | {f"runbooks/{name}" for name in runbooks()}
+        gates = ("argo", "flagger-canary-analysis", "flagger-integrity")
+        rollouts = {f"rollouts/chat-{name}.yaml" for name in gates}
+        assert set(files) == {"alertmanager.yaml"} | boards | rules | rollouts | {f"runbooks/{n}" for n in runbooks()}
 
     def test_is_the_same_each_time(self):
         assert compile_all(load_specs(EXAMPLE)) == compile_all(load_specs(EXAMPLE))
