@@ -23,6 +23,8 @@ from locant.probe.slopes import alibi_slopes
 from locant.probe.transfer import Shipment, attention_tensors
 
 _LARGE_MASK = 1 << 14
+_CACHE_NAMES = ("cache", "past_key_values")
+"""What an output calls its cache: by the field it really has, for asking by the old name is warned of."""
 
 
 @dataclass(slots=True)
@@ -78,7 +80,8 @@ def _raised(output: Any) -> str:
 
 
 def _returned_cache(output: Any) -> Any:
-    found = getattr(output, "past_key_values", None)
+    names = getattr(type(output), "__dataclass_fields__", ("past_key_values",))
+    found = next((getattr(output, name, None) for name in _CACHE_NAMES if name in names), None)
     if found is None and isinstance(output, (tuple, list)):
         found = next((item for item in output if hasattr(item, "get_seq_length")), None)
     return found
