@@ -10,6 +10,7 @@ import click
 from locant import __version__
 from locant.commands import agent, model, spec
 from locant.commands.backtest import backtest
+from locant.commands.report import report
 from locant_slo.errors import LocantError
 
 BAD_INPUT = 2
@@ -38,6 +39,7 @@ for command in (
     spec.generate,
     spec.check,
     backtest,
+    report,
     agent.agent,
     agent.run,
     agent.inject,

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from locant.cli import cli
-from locant_alerts.backtest_report import Backtest, render_html
+from locant_alerts.backtest_report import backtest_document
+from locant_alerts.document import render_html
 from locant_alerts.history import History
 from locant_alerts.history.simulate import parse_incident, simulate
 from locant_alerts.pictures import png
@@ -99,7 +100,7 @@ def test_marks_stand_on_round_moments():
 
 def test_a_page_needs_nothing_from_anywhere():
     (objective,) = make_spec().objectives
-    text = render_html(Backtest(objective, (stepped(),)))
+    text = render_html(backtest_document(objective, [stepped()]))
     assert not re.search(r"<script|<link|src=|@import|url\(", text)
     assert text.count("<table") == 2
 

@@ -10,7 +10,8 @@ import pytest
 from alert_support import check, events, make_spec, promtool_test
 
 from locant_alerts.backtest import check_step, score
-from locant_alerts.backtest_report import UNKNOWN, Backtest, render_text
+from locant_alerts.backtest_report import UNKNOWN, backtest_document
+from locant_alerts.document import render_markdown
 from locant_alerts.history import History
 from locant_alerts.history.csv_file import read_csv
 from locant_alerts.replay import Traffic, replay
@@ -117,7 +118,7 @@ class TestScores:
         fast = score(objective, [replace(steady(0.5), incidents=None)])[0]
         assert (fast.firings, fast.precision, fast.recall, fast.detection_seconds) == (1, None, None, ())
         assert fast.budget_spent[0] > 0
-        assert UNKNOWN in render_text(Backtest(objective, (replace(steady(0.5), incidents=None),)))
+        assert UNKNOWN in render_markdown(backtest_document(objective, [replace(steady(0.5), incidents=None)]))
 
     def test_groups_are_told_together_and_the_first_one_detects(self):
         (objective,) = make_spec(LOOSE).objectives
@@ -133,7 +134,7 @@ class TestScores:
 
     def test_the_table_has_a_row_for_each_tier(self):
         (objective,) = make_spec(LOOSE).objectives
-        text = render_text(Backtest(objective, (steady(0.5),)))
+        text = render_markdown(backtest_document(objective, [steady(0.5)]))
         assert [row.split(" | ")[0] for row in text.splitlines() if row.startswith(("| fast", "| slow"))] == [
             "| fast",
             "| slow",

@@ -59,9 +59,8 @@ class TestText:
 def release(job: str, version: str, events: int, bad: int, minutes: int, since: int = 0) -> list[Counter]:
     """A release that counts so many events and bad events a minute, born at zero in minute `since`."""
     labels = {"indicator": "position_integrity", "model": "m", "model_version": version, "job": job}
-    waiting: list[int | None] = [None] * since
     names = (("locant_sli_events_total", events), ("locant_sli_bad_events_total", bad))
-    return [Counter(name, labels, [*waiting, *[count] * minutes]) for name, count in names]
+    return [Counter(name, labels, [count] * minutes, since=since) for name, count in names]
 
 
 # What a rollout meets: the releases beside it, the new one, and what Argo and Flagger then decide.

@@ -10,19 +10,20 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Counter:
-    """A counter's increments, one a step after the first sample. None: not scraped. `restart`: a step at zero."""
+    """A counter born at step `since` and its increments in the steps after. None: not scraped. `restart`: at zero."""
 
     name: str
     labels: Mapping[str, str]
     increments: Sequence[int | None]
     restart: int | None = None
     born: int = 0
+    since: int = 0
 
     def samples(self) -> Iterable[tuple[int, int]]:
-        """Step and value; the first sample stands at step 0."""
+        """Step and value."""
         value = self.born
-        yield 0, value
-        for step, increment in enumerate(self.increments, 1):
+        yield self.since, value
+        for step, increment in enumerate(self.increments, self.since + 1):
             if step == self.restart:
                 value = 0
             if increment is not None:
@@ -34,7 +35,8 @@ def import_counters(program: str, folder: Path, counters: Sequence[Counter], sta
     """Write the counters into blocks below `folder / "data"` with promtool, and give that folder."""
     lines = []
     for name in sorted({counter.name for counter in counters}):
-        lines.append(f"# TYPE {name.removesuffix('_total')} counter")
+        kind = "counter" if name.endswith("_total") else "gauge"
+        lines.append(f"# TYPE {name.removesuffix('_total')} {kind}")
         for counter in counters:
             if counter.name == name:
                 inside = ",".join(f'{key}="{value}"' for key, value in counter.labels.items())

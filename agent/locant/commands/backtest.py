@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from locant.commands.inputs import DURATION, HEADER, MOMENT, SPEC_FILE, chosen_objective
 from locant_slo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from locant_alerts.document import Document
 
 
 @click.command()
@@ -33,7 +36,8 @@ def backtest(path: str, name: str, output: str | None, headers: tuple[tuple[str,
     """
     from locant.backtesting import Asked, read_histories
     from locant_alerts.backtest import check_step
-    from locant_alerts.backtest_report import Backtest, render_text
+    from locant_alerts.backtest_report import backtest_document
+    from locant_alerts.document import render_markdown
 
     spec, objective = chosen_objective(path, name)
     if output is not None and Path(output).suffix not in {".html", ".png"}:
@@ -42,19 +46,19 @@ def backtest(path: str, name: str, output: str | None, headers: tuple[tuple[str,
         raise ConfigError(f"{path}: {name} has alerting.enabled: false, so there is nothing to replay")
     histories = read_histories(Asked(**asked, headers=dict(headers)), spec, objective)
     check_step(objective, histories[0].traffic.step_seconds)
-    result = Backtest(objective, histories)
-    click.echo(render_text(result), nl=False)
+    document = backtest_document(objective, histories)
+    click.echo(render_markdown(document), nl=False)
     if output is not None:
-        _draw(result, Path(output))
+        _draw(document, Path(output))
 
 
-def _draw(result: Any, output: Path) -> None:
+def _draw(document: Document, output: Path) -> None:
     from locant.generate import write_all
-    from locant_alerts.backtest_report import render_html
+    from locant_alerts.document import rendered
     from locant_alerts.pictures.png import write_png
 
     if output.suffix == ".png":
-        write_png(result.timelines(), output)
+        write_png(document.pictures, output)
     else:
-        write_all({output.name: render_html(result)}, output.parent)
+        write_all({output.name: rendered(document, output)}, output.parent)
     click.echo(f"drawn in {output}", err=True)

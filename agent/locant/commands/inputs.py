@@ -48,6 +48,20 @@ MOMENT = _Parsed("moment", parse_moment)
 HEADER = _Parsed("header", _header)
 
 
+def chosen_spec(path: str, slo: str | None) -> Spec:
+    """The only spec of the file, or that of an objective, with this one alone. Raises ConfigError for several."""
+    from locant_slo.load import load_specs
+
+    if slo is not None:
+        spec, objective = chosen_objective(path, slo)
+        return spec.model_copy(update={"objectives": (objective,)})
+    specs = load_specs(Path(path))
+    if len(specs) > 1:
+        services = ", ".join(spec.service for spec in specs)
+        raise ConfigError(f"{path}: holds the services {services}; name the file of one of them")
+    return specs[0]
+
+
 def chosen_objective(path: str, name: str) -> tuple[Spec, Objective]:
     """The objective of that name with its spec. Raises ConfigError that names the others."""
     from locant_slo.load import load_specs

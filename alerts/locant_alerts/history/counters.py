@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from locant_alerts.history.stretch import History
+from locant_alerts.history.stretch import History, runs
 from locant_alerts.replay import Traffic
 
 Sample = tuple[float, float]
@@ -98,8 +98,8 @@ def increments(samples: Iterable[Sample]) -> Iterator[Sample]:
 def _history(count: _Count, grid: Grid) -> History:
     events = whole(count.events)
     bad = _within(events, whole(count.bad))
-    unseen = grid.steps - sum(count.seen)
-    return History(Traffic(grid.step_seconds, events, bad), grid.start_seconds, count.labels, unseen_steps=unseen)
+    unseen = runs([not seen for seen in count.seen])
+    return History(Traffic(grid.step_seconds, events, bad), grid.start_seconds, count.labels, unseen=unseen)
 
 
 def whole(increments: Iterable[float]) -> tuple[int, ...]:

@@ -12,10 +12,16 @@ from locant_slo.spec import Objective, Spec
 
 
 def read_prometheus(prometheus: Prometheus, spec: Spec, objective: Objective, grid: Grid) -> tuple[History, ...]:
-    """One history for each model and release that reported the indicator. Raises ConfigError when none did."""
+    """One history for each group that reported the indicator. Raises ConfigError when none did."""
+    found = found_in_prometheus(prometheus, spec, objective, grid)
+    if not found:
+        selector = raw(metrics.SLI_EVENTS, spec, objective)
+        raise ConfigError(f"{prometheus.url}: has no sample of {selector} in this time; check the spec's selector")
+    return found
+
+
+def found_in_prometheus(prometheus: Prometheus, spec: Spec, objective: Objective, grid: Grid) -> tuple[History, ...]:
+    """The same, and nothing where nobody reported."""
     events, bad = (raw(metric, spec, objective) for metric in (metrics.SLI_EVENTS, metrics.SLI_BAD_EVENTS))
     by = [label.name for label in GROUP]
-    found = histories(prometheus.range(events, grid), prometheus.range(bad, grid), by, grid)
-    if not found:
-        raise ConfigError(f"{prometheus.url}: has no sample of {events} in this time; check the spec's selector")
-    return found
+    return histories(prometheus.range(events, grid), prometheus.range(bad, grid), by, grid)

@@ -18,7 +18,7 @@ class History:
     """The traffic of one group (`labels`) from `start_seconds` on, in Unix seconds or from 0.
 
     `incidents` are known, or None where nobody says; `incident_names` are what simulated ones are called.
-    `unseen_steps`: steps in which no process reported the counter.
+    `unseen`: stretches in which no process reported the counter.
     """
 
     traffic: Traffic
@@ -26,7 +26,7 @@ class History:
     labels: Mapping[str, str] = field(default_factory=dict)
     incidents: tuple[Incident, ...] | None = None
     incident_names: tuple[str, ...] = ()
-    unseen_steps: int = 0
+    unseen: tuple[Incident, ...] = ()
 
     @property
     def name(self) -> str:
@@ -37,6 +37,11 @@ class History:
     def seconds(self) -> int:
         """How long it lasts."""
         return len(self.traffic.events) * self.traffic.step_seconds
+
+    @property
+    def unseen_steps(self) -> int:
+        """Steps in which no process reported the counter."""
+        return sum(end - start for start, end in self.unseen)
 
     def moment(self, step: int) -> str:
         """When a step begins: the time in UTC, or how long after the start."""

@@ -1,0 +1,1 @@
+"""The weekly error-budget review: what was promised, what was kept, what happened."""

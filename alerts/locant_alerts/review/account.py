@@ -1,0 +1,123 @@
+"""One objective's account at the end of a period: counts, budget, days and hours. None stands for "nobody knows"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from locant_alerts.history.stretch import History, Incident, runs
+from locant_alerts.replay import Traffic
+from locant_slo.catalogue import labels
+from locant_slo.spec import Objective
+
+HOUR_SECONDS, DAY_SECONDS = 3_600, 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Events and bad events of a stretch that begins at `start_seconds`."""
+
+    start_seconds: float
+    events: int
+    bad: int
+
+    @property
+    def error_ratio(self) -> float | None:
+        """None where nothing happened."""
+        return self.bad / self.events if self.events else None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What an objective's traffic adds up to: over its window, over the period, and over the period before."""
+
+    objective: Objective
+    history: History
+    period_seconds: int
+
+    @property
+    def window(self) -> Count:
+        """The objective's own window, up to the end."""
+        return self._last(self.objective.window)
+
+    @property
+    def period(self) -> Count:
+        """The period under review."""
+        return self._last(self.period_seconds)
+
+    @property
+    def period_before(self) -> Count:
+        """As long, and just before it."""
+        both, one = self._last(2 * self.period_seconds), self.period
+        return Count(both.start_seconds, both.events - one.events, both.bad - one.bad)
+
+    @property
+    def known_ratio(self) -> float:
+        """Share of the window in which somebody reported."""
+        steps = max(1, self.objective.window // self.history.traffic.step_seconds)
+        total = len(self.history.traffic.events)
+        first = max(0, total - steps)
+        unseen = sum(max(0, end - max(first, start)) for start, end in self.history.unseen)
+        return (total - first - unseen) / steps
+
+    def spent(self, count: Count) -> float | None:
+        """Share of the whole window's budget that a stretch of it cost; None while the window has no event."""
+        allowed = self.window.events * float(1 - self.objective.target)
+        return count.bad / allowed if allowed else None
+
+    def days(self) -> Iterator[Count]:
+        """The days of the period, the last one ends with it."""
+        return self._parts(DAY_SECONDS)
+
+    def worst_hours(self, most: int) -> list[Count]:
+        """The hours of the period with the most bad events, the worst first."""
+        hours = [hour for hour in self._parts(HOUR_SECONDS) if hour.bad]
+        return sorted(hours, key=lambda hour: (-hour.bad, hour.start_seconds))[:most]
+
+    def _parts(self, seconds: int) -> Iterator[Count]:
+        count = -(-self.period_seconds // seconds)
+        for back in range(count, 0, -1):
+            yield self._between(back * seconds, (back - 1) * seconds)
+
+    def _last(self, seconds: int) -> Count:
+        return self._between(seconds, 0)
+
+    def _between(self, start: int, end: int) -> Count:
+        """The steps between two times before the end."""
+        traffic, total = self.history.traffic, len(self.history.traffic.events)
+        first = max(0, total - start // traffic.step_seconds)
+        last = max(first, total - end // traffic.step_seconds)
+        begins = self.history.start_seconds + first * traffic.step_seconds
+        return Count(begins, sum(traffic.events[first:last]), sum(traffic.bad[first:last]))
+
+
+def together(histories: Sequence[History]) -> History:
+    """Groups of the same time as one. What one of them reported was seen."""
+    first = histories[0]
+    events = tuple(map(sum, zip(*(history.traffic.events for history in histories), strict=True)))
+    bad = tuple(map(sum, zip(*(history.traffic.bad for history in histories), strict=True)))
+    return History(
+        Traffic(first.traffic.step_seconds, events, bad),
+        first.start_seconds,
+        incidents=first.incidents,
+        unseen=_unseen_by_all(histories),
+    )
+
+
+def _unseen_by_all(histories: Sequence[History]) -> tuple[Incident, ...]:
+    marks = [True] * len(histories[0].traffic.events)
+    for history in histories:
+        seen_from = 0
+        for start, end in (*history.unseen, (len(marks), len(marks))):
+            marks[seen_from:start] = [False] * (start - seen_from)
+            seen_from = end
+    return runs(marks)
+
+
+def by_budget(histories: Sequence[History]) -> list[tuple[str, list[History]]]:
+    """The histories that share a budget, with its name: a new release does not buy a new one."""
+    shared: dict[str, list[History]] = {}
+    for history in histories:
+        name = " ".join(value for label, value in history.labels.items() if label != labels.MODEL_VERSION.name)
+        shared.setdefault(name, []).append(history)
+    return sorted(shared.items())
