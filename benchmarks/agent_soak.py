@@ -19,7 +19,7 @@ import urllib.request
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from locant.observation import Detached, ForwardFacts, ModelAttached, ModelProfile, RowFacts
+from locant.observation import ABSENT, Detached, ForwardFacts, ModelAttached, ModelProfile, RowFacts, RowField
 from locant.wire.sender import Sender
 from locant_slo.catalogue import Metric, metrics
 
@@ -47,7 +47,10 @@ class Minute:
 
 def row(real: int, before: int) -> RowFacts:
     """A healthy row of `real` tokens after `before` others."""
-    healthy = RowFacts(*[0] * len(RowFacts._fields))._replace(real=real, real_before=before, cache_tokens=before)
+    unseen = [ABSENT] * (len(RowField) - RowField.WINDOW_EXCESS)
+    healthy = RowFacts(*[0] * RowField.WINDOW_EXCESS, *unseen)._replace(
+        real=real, real_before=before, cache_tokens=before
+    )
     last = before + real - 1
     return healthy._replace(first_position=before, last_position=last, min_position=before, max_position=last)
 

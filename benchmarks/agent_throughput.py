@@ -28,7 +28,7 @@ from pathlib import Path
 
 import prometheus_client as pc
 
-from locant.observation import ForwardFacts, ModelAttached, ModelProfile, RowFacts
+from locant.observation import ABSENT, ForwardFacts, ModelAttached, ModelProfile, RowFacts, RowField
 from locant.sidecar.config import AgentConfig
 from locant.sidecar.judge import Judge
 from locant.sidecar.service import Agent
@@ -75,8 +75,8 @@ class Scrape:
     ratio_high: float
 
 
-def passes(rows: int, count: int = 64) -> list[ForwardFacts]:
-    """Healthy decode passes over `rows` sequences that have gone on for a while."""
+def passes(rows: int, count: int) -> list[ForwardFacts]:
+    """Healthy decode steps over `rows` sequences, one after another, that have gone on for a while."""
     return [
         ForwardFacts(1, 0.0, n, "decode", 0.01, 1, tuple(_row(n) for _ in range(rows)), cache_id=1)
         for n in range(count)
@@ -85,7 +85,8 @@ def passes(rows: int, count: int = 64) -> list[ForwardFacts]:
 
 def _row(step: int) -> RowFacts:
     at = 100 + step
-    healthy = RowFacts(*[0] * len(RowFacts._fields))._replace(
+    unseen = [ABSENT] * (len(RowField) - RowField.WINDOW_EXCESS)
+    healthy = RowFacts(*[0] * RowField.WINDOW_EXCESS, *unseen)._replace(
         real=1, real_before=at, cache_tokens=at, first_position=at
     )
     return healthy._replace(last_position=at, min_position=at, max_position=at, first_token_hash=7)
@@ -126,7 +127,8 @@ def _cpu() -> float:
 
 def load(rows: int, seconds: float, paced: int | None, judged: bool) -> tuple[float, float, float]:
     """Observations taken per second, agent's processor seconds per observation, and the share that was dropped."""
-    batch = passes(rows)
+    steps = passes(rows, 2048 if rows == 1 else 256)
+    chunk = 64 if rows == 1 else 4
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/agent.sock"
         ours, theirs = multiprocessing.Pipe()
@@ -140,9 +142,9 @@ def load(rows: int, seconds: float, paced: int | None, judged: bool) -> tuple[fl
             if paced is not None and offered >= paced * (now - began):
                 time.sleep(TICK_SECONDS)
                 continue
-            chunk = batch if rows == 1 else batch[:4]
-            sender.send(chunk)
-            offered += len(chunk)
+            at = offered % len(steps)
+            sender.send(steps[at : at + chunk])
+            offered += chunk
             if paced is None:
                 time.sleep(0.0005)  # leaves the agent its core on a machine of two
         lasted = time.monotonic() - began

@@ -15,6 +15,7 @@ from locant.observation import (
     Observation,
     RowFacts,
 )
+from locant.sidecar.accountant import Step
 from locant_slo.catalogue import Metric
 from locant_slo.findings import FailureMode, Finding, Severity
 from locant_slo.snapshot import HistogramSample, Sample, Snapshot
@@ -62,6 +63,7 @@ class StubVerdict:
     bad_rows: frozenset[int] = frozenset()
     streaming_bad_rows: frozenset[int] = frozenset()
     anomalous_rows: frozenset[int] = frozenset()
+    step: Step | None = None
 
 
 @dataclass

@@ -14,14 +14,17 @@ from locant.observation import (
     ReplayFacts,
     StreamFacts,
 )
-from locant.sidecar.checks import CHECKS, KNOWN_CHECKS, Hit, checks_for
+from locant.sidecar.accountant.integrity import Step
+from locant.sidecar.checks import CHECKS, KNOWN_CHECKS, PLAIN_CHECKS, Hit, checks_for
 from locant.sidecar.checks.attention import crossing_mass, padding_mass
 from locant.sidecar.checks.padding import open_right_pads
 from locant.sidecar.checks.parameters import deviations
 from locant.sidecar.checks.raised import stream_broken
 from locant.sidecar.checks.replay import replay_differs
-from locant.sidecar.ledger import Ledger
-from locant.sidecar.memory import ModelMemory, PassNote, alerting
+from locant.sidecar.foresight import foresee
+from locant.sidecar.ledger import Ledger, Stride
+from locant.sidecar.memory import ModelMemory, alerting, note_of
+from locant.sidecar.note import PassNote
 from locant_slo.findings import FailureMode, Finding
 
 __all__ = ["CHECKS", "KNOWN_CHECKS", "Judge", "Verdict"]
@@ -35,13 +38,15 @@ class Verdict:
     """What one observation showed. Rows are indices into `ForwardFacts.rows`.
 
     `bad_rows`: named by a finding that pages or opens a ticket. `streaming_bad_rows`: of those, where state between
-    calls went wrong. `anomalous_rows`: a position or length outside what the model allows.
+    calls went wrong. `anomalous_rows`: a position or length outside what the model allows. `step`: set where a decode
+    loop went on exactly and healthily.
     """
 
     findings: tuple[Finding, ...] = ()
     bad_rows: frozenset[int] = frozenset()
     streaming_bad_rows: frozenset[int] = frozenset()
     anomalous_rows: frozenset[int] = frozenset()
+    step: Step | None = None
 
 
 class Judge:
@@ -90,18 +95,43 @@ class Judge:
         model = self._models.get(attached.model_id)
         if model is None:
             model = self._models[attached.model_id] = ModelMemory(attached)
+        self._ledger.break_strides(attached.model_id)
         model.attached = attached
         model.table_rows = attached.profile.table_rows
         model.broken = bool(alerting(hits))
         return self._verdict(hits, model, attached.time)
 
     def _forward(self, facts: ForwardFacts, model: ModelMemory) -> Verdict:
+        stride = self._ledger.stride(facts)
+        if stride is not None and not stride.goes_on(facts):
+            stride = None
+        if (
+            stride is not None
+            and stride.steps < stride.quiet
+            and stride.note is not None
+            and self._is_plain(facts, model)
+        ):
+            self._ledger.step(facts, stride)
+            model.note(facts.pass_number, stride.note)
+            return Verdict(step=Step(stride.serial, stride.steps))
+        return self._look(facts, model, stride)
+
+    def _is_plain(self, facts: ForwardFacts, model: ModelMemory) -> bool:
+        """Whether a step that goes on with its stride says nothing else, and nothing waits for it."""
+        waited_for = bool(model.growths) or facts.pass_number in model.waiting
+        return not (model.broken or waited_for) and checks_for(facts) is PLAIN_CHECKS
+
+    def _look(self, facts: ForwardFacts, model: ModelMemory, stride: Stride | None) -> Verdict:
         followed = self._ledger.follow(facts, model.profile)
         seen = model.see(facts, followed)
         hits = [hit for check in checks_for(facts) for hit in check(seen)]
-        for attention in model.note(seen):
-            hits += _read(attention, model.notes[facts.pass_number])
+        note = note_of(seen)
+        for attention in model.note(facts.pass_number, note):
+            hits += _read(attention, note)
         self._ledger.record(facts, followed, model.profile, open_right_pads(seen))
+        begun = self._ledger.stride(facts)
+        if stride is not None and begun is not None and not hits:
+            foresee(begun, stride, seen)
         return self._verdict(hits, model, facts.time, len(facts.rows), facts.phase == "decode")
 
     def _attention(self, facts: AttentionFacts, model: ModelMemory) -> Verdict:

@@ -12,19 +12,10 @@ from locant.sidecar.checks.hit import Hit
 from locant.sidecar.checks.padding import bidirectional
 from locant.sidecar.checks.tables import WITHIN_PASSES, is_small_growth
 from locant.sidecar.ledger import Followed
+from locant.sidecar.note import PassNote
 
 PASSES_KEPT = 64
 REPLAY_KINDS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class PassNote:
-    """What attention facts of a pass must be read with."""
-
-    masked: bool
-    padding_trusted: bool
-    crossing_known: bool
-    crossing_sure: bool
 
 
 @dataclass(slots=True)
@@ -62,16 +53,12 @@ class ModelMemory:
             tuple(self.growths),
         )
 
-    def note(self, seen: Pass) -> list[AttentionFacts]:
-        """Remember how to read this pass's attention; gives back attention facts that came before it."""
-        facts, scheme = seen.facts, seen.profile.scheme
-        crossing = facts.declared or (scheme != "mrope" and any(row.resets > 0 for row in facts.rows))
-        sure = facts.declared or (facts.mask_rank != 4 and not bidirectional(seen))
-        trusted = bool(trusted_padding(seen)) and facts.mask_rank != 4
-        self.notes[facts.pass_number] = PassNote(facts.masked, trusted, crossing, sure)
+    def note(self, pass_number: int, note: PassNote) -> list[AttentionFacts]:
+        """Remember how to read a pass's attention; gives back attention facts that came before it."""
+        self.notes[pass_number] = note
         while len(self.notes) > PASSES_KEPT:
             self.notes.popitem(last=False)
-        return self.waiting.pop(facts.pass_number, [])
+        return self.waiting.pop(pass_number, [])
 
     def replay(self, facts: ReplayFacts) -> tuple[float, ...]:
         """Differences of the last replays of this kind; those of `facts` are remembered beside them."""
@@ -88,6 +75,15 @@ class ModelMemory:
         self.waiting.setdefault(facts.pass_number, []).append(facts)
         while len(self.waiting) > PASSES_KEPT:
             self.waiting.popitem(last=False)
+
+
+def note_of(seen: Pass) -> PassNote:
+    """How to read the attention of this pass."""
+    facts, scheme = seen.facts, seen.profile.scheme
+    crossing = facts.declared or (scheme != "mrope" and any(row.resets > 0 for row in facts.rows))
+    sure = facts.declared or (facts.mask_rank != 4 and not bidirectional(seen))
+    trusted = bool(trusted_padding(seen)) and facts.mask_rank != 4
+    return PassNote(facts.masked, trusted, crossing, sure)
 
 
 def alerting(hits: list[Hit]) -> list[Hit]:

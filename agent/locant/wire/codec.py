@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from array import array
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
-from itertools import chain
 from typing import Any, get_args
 
 import msgspec
@@ -16,6 +14,7 @@ from locant.wire.frame import FrameError
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Observation)}
 _COLUMNS = len(RowFacts._fields)
+_ROW = struct.Struct(f"<{_COLUMNS}i")
 _INT32 = (-(2**31), 2**31 - 1)
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[tuple[str, dict[str, Any]]])
@@ -79,26 +78,21 @@ def _restore(kind: type[Any], values: dict[str, Any]) -> Observation:
 
 
 def _pack_rows(rows: Sequence[RowFacts]) -> bytes:
+    """Little-endian int32, whatever the machine; numbers beyond that are the nearest ones that fit."""
     try:
-        flat = array("i", chain.from_iterable(rows))
-    except OverflowError:
+        return b"".join([_ROW.pack(*row) for row in rows])
+    except struct.error:
         lowest, highest = _INT32
-        flat = array("i", (min(max(value, lowest), highest) for row in rows for value in row))
-    return _little_endian(flat).tobytes()
+        return b"".join([_ROW.pack(*(min(max(int(value), lowest), highest) for value in row)) for row in rows])
 
 
 def _unpack_rows(columns: object, packed: object) -> tuple[RowFacts, ...]:
     if not isinstance(columns, int) or not isinstance(packed, bytes) or columns < 1 or len(packed) % (4 * columns):
         raise ValueError("rows do not fit their columns")
-    flat = array("i")
-    flat.frombytes(packed)
-    numbers = _little_endian(flat).tolist()
-    rows = (numbers[start : start + columns] for start in range(0, len(numbers), columns))
-    return tuple(RowFacts(*row[:_COLUMNS], *[ABSENT] * (_COLUMNS - columns)) for row in rows)
-
-
-def _little_endian(numbers: array[int]) -> array[int]:
-    if sys.byteorder == "big":
-        numbers = array("i", numbers)
-        numbers.byteswap()
-    return numbers
+    if not packed:
+        return ()
+    if columns == _COLUMNS:
+        return tuple(map(RowFacts._make, _ROW.iter_unpack(packed)))
+    absent = (ABSENT,) * (_COLUMNS - columns)
+    rows = struct.iter_unpack(f"<{columns}i", packed)
+    return tuple(RowFacts(*row[:_COLUMNS], *absent) for row in rows)

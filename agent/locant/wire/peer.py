@@ -52,7 +52,8 @@ class Probe:
             if local not in self.numbers:
                 self.numbers = {known: self.numbers[known] for known in self.numbers if known in introduced}
                 self.numbers[local] = number()
-        renumbered = replace(observation, model_id=self.numbers[local])
+        number_here = self.numbers[local]
+        renumbered = observation if number_here == local else replace(observation, model_id=number_here)
         if isinstance(observation, Detached):
             introduced.discard(local)
         return renumbered

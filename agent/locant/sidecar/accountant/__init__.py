@@ -3,6 +3,6 @@
 from locant.sidecar.accountant.birth import KnownCheck
 from locant.sidecar.accountant.books import Books
 from locant.sidecar.accountant.health import Deltas, drops
-from locant.sidecar.accountant.integrity import Verdict
+from locant.sidecar.accountant.integrity import Step, Verdict
 
-__all__ = ["Books", "Deltas", "KnownCheck", "Verdict", "drops"]
+__all__ = ["Books", "Deltas", "KnownCheck", "Step", "Verdict", "drops"]

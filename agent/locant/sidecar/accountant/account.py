@@ -15,18 +15,19 @@ from locant.observation import (
 )
 from locant.sidecar.accountant.attention import PaddedPasses, attention_sums
 from locant.sidecar.accountant.canary import CanaryLedger, answers
-from locant.sidecar.accountant.cost import latency, memory
+from locant.sidecar.accountant.cost import latency, memory, shape_of
 from locant.sidecar.accountant.drift import DriftWindow
 from locant.sidecar.accountant.entropy import EntropyLedger
 from locant.sidecar.accountant.heads import HeadView
 from locant.sidecar.accountant.health import Coverage, ProbeLedger
 from locant.sidecar.accountant.integrity import Verdict, decoded_chunks, integrity, streamed_chunks
 from locant.sidecar.accountant.lengths import NewSequence, PrefillTracker, told
+from locant.sidecar.accountant.steps import StepBook
 from locant.sidecar.accountant.subject import Subject
 from locant.sidecar.accountant.traffic import traffic
 from locant.sidecar.references import Lengths, Reference
 from locant.sidecar.saved import SavedRelease
-from locant.sidecar.store import Update, add, put
+from locant.sidecar.store import Batch, Update, add, put
 from locant_slo.catalogue import metrics
 
 
@@ -38,6 +39,7 @@ class Account:
         self.subject = subject
         self._prefills = PrefillTracker()
         self._drift = DriftWindow(subject.config.drift_window_seconds, now)
+        self._steps = StepBook()
         self._padded = PaddedPasses()
         self._entropy = EntropyLedger()
         self._heads = HeadView()
@@ -46,7 +48,7 @@ class Account:
         self._probes: dict[int, ProbeLedger] = {}
         self._last_time: float | None = None
 
-    def take(self, observation: Observation, verdict: Verdict, now: float) -> Iterator[Update]:
+    def take(self, observation: Observation, verdict: Verdict, now: float) -> Iterator[Update | Batch]:
         """One observation of this release."""
         self._last_time = _heard(observation.time, self._last_time, now)
         yield add(metrics.OBSERVATIONS, self.subject.labels)
@@ -112,15 +114,20 @@ class Account:
         self._entropy.restore(saved.entropy)
         yield from self._canary.restore(saved.canary, self.subject)
 
-    def _forward(self, facts: ForwardFacts, verdict: Verdict, now: float) -> Iterator[Update]:
+    def _forward(self, facts: ForwardFacts, verdict: Verdict, now: float) -> Iterator[Update | Batch]:
         self._coverage.take(facts)
         self._probe(facts.model_id).count_pass()
+        if verdict.step is not None and self._prefills.goes_on(facts, now):
+            yield from self._steps.take(facts, verdict, verdict.step, self.subject)
+            yield from self._lengths([], now)
+            return
+        shape = shape_of(facts, self.subject)
         yield from traffic(facts, self.subject)
         yield from integrity(facts, verdict, self.subject)
         yield from decoded_chunks(facts, verdict, self.subject)
         yield from self._padded.judged(facts, verdict, self.subject)
-        yield from latency(facts, self.subject)
-        yield from memory(facts, self.subject)
+        yield from latency(facts, shape, self.subject)
+        yield from memory(facts, shape, self.subject)
         yield from self._lengths(self._prefills.take(facts, now), now)
 
     def _attention(self, facts: AttentionFacts, verdict: Verdict) -> Iterator[Update]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from locant.observation import ABSENT, ForwardFacts, StreamFacts
 from locant.sidecar.accountant.subject import Subject, exemplar_of, sli
@@ -11,6 +11,14 @@ from locant.sidecar.store import Update
 from locant_slo.findings import Finding
 
 _DECODE = "decode"
+
+
+class Step(NamedTuple):
+    """Which stride a decode step belongs to, and its number in it. All steps of a stride have the same rows, but for
+    counts and positions that grow by one."""
+
+    stride: int
+    number: int
 
 
 class Verdict(Protocol):
@@ -31,6 +39,10 @@ class Verdict(Protocol):
     @property
     def anomalous_rows(self) -> Set[int]:
         """Rows with a position or length outside what the model allows."""
+
+    @property
+    def step(self) -> Step | None:
+        """Set where the pass went on exactly and healthily with the decode loop that it belongs to."""
 
 
 def integrity(facts: ForwardFacts, verdict: Verdict, subject: Subject) -> Iterator[Update]:

@@ -62,6 +62,16 @@ class PrefillTracker:
             told += _tell(self._caches.popitem(last=False)[1])
         return told
 
+    def goes_on(self, facts: ForwardFacts, now: float) -> bool:
+        """Note a decode step after another of the same rows: they were told then. False for a cache not known (any
+        more), whose step must be taken."""
+        cache = self._caches.get((facts.model_id, facts.cache_id))
+        if cache is None:
+            return False
+        self._caches.move_to_end((facts.model_id, facts.cache_id))
+        cache.touched = now
+        return True
+
     def settle(self, now: float) -> list[NewSequence]:
         """The sequences whose prefill has been quiet long enough."""
         told: list[NewSequence] = []

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from locant.observation import ForwardFacts
-from locant.sidecar.accountant.subject import Subject, exemplar_of, sli
-from locant.sidecar.store import Update, add, observe
+from locant.sidecar.accountant.subject import Subject, sli
+from locant.sidecar.store import Update, add
 from locant_slo.catalogue import metrics
 from locant_slo.catalogue.labels import OUTCOME, TOKEN_KIND
 
@@ -15,7 +15,7 @@ _REAL, _PADDING = TOKEN_KIND.values
 
 
 def traffic(facts: ForwardFacts, subject: Subject) -> Iterator[Update]:
-    """One pass. Tokens of a pass that failed were not computed and count nowhere.
+    """What a pass counts. Tokens of one that failed were not computed and count nowhere.
 
     A row's padding is what its real tokens leave of the pass's width, holes in the mask included.
     """
@@ -24,9 +24,6 @@ def traffic(facts: ForwardFacts, subject: Subject) -> Iterator[Update]:
     yield add(metrics.SEQUENCES, (facts.phase, *own), sum(row.real > 0 for row in facts.rows))
     if facts.error:
         return
-    if facts.duration_seconds > 0:
-        exemplar = exemplar_of(facts, facts.duration_seconds)
-        yield observe(metrics.FORWARD_DURATION, (facts.phase, *own), facts.duration_seconds, 1, exemplar)
     real = sum(max(row.real, 0) for row in facts.rows)
     padding = sum(max(facts.queries - max(row.real, 0), 0) for row in facts.rows)
     yield add(metrics.TOKENS, (_REAL, *own), real)

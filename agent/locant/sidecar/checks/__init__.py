@@ -22,7 +22,7 @@ from locant.sidecar.checks import (
 from locant.sidecar.checks.hit import Check, Hit, Pass
 from locant_slo.findings import FailureMode, Severity
 
-_ALWAYS: tuple[Check, ...] = (
+PLAIN_CHECKS: tuple[Check, ...] = (
     length.table_overflow,
     length.beyond_trained_length,
     crafted.crafted_positions,
@@ -35,6 +35,7 @@ _ALWAYS: tuple[Check, ...] = (
     tables.table_regrown,
     raised.model_raised,
 )
+"""What every pass is held against; a decode step that sampled nothing, against nothing else."""
 _SEVERAL_TOKENS: tuple[Check, ...] = (
     frozen.positions_frozen,
     frozen.positions_rounded,
@@ -59,13 +60,13 @@ _VISIBILITY: tuple[Check, ...] = (
     geometry.future_visible,
     geometry.self_blind,
 )
-PASS_CHECKS: tuple[Check, ...] = _ALWAYS + _SEVERAL_TOKENS + _ROTARY + _VISIBILITY
+PASS_CHECKS: tuple[Check, ...] = PLAIN_CHECKS + _SEVERAL_TOKENS + _ROTARY + _VISIBILITY
 """What every forward pass is held against."""
 
 
 def checks_for(facts: ForwardFacts) -> tuple[Check, ...]:
     """The checks that the facts of a pass can say anything to; most passes are one token without samples."""
-    chosen = _ALWAYS
+    chosen = PLAIN_CHECKS
     if facts.queries > 1:
         chosen += _SEVERAL_TOKENS
     if facts.rotary is not None:
@@ -132,4 +133,4 @@ KNOWN_CHECKS: tuple[tuple[FailureMode, Severity, str], ...] = (
 CHECKS: tuple[str, ...] = tuple(dict.fromkeys(check for _, _, check in KNOWN_CHECKS))
 """The closed set of check names."""
 
-__all__ = ["CHECKS", "KNOWN_CHECKS", "PASS_CHECKS", "Check", "Hit", "Pass", "checks_for"]
+__all__ = ["CHECKS", "KNOWN_CHECKS", "PASS_CHECKS", "PLAIN_CHECKS", "Check", "Hit", "Pass", "checks_for"]

@@ -3,5 +3,6 @@
 from locant.sidecar.ledger.ledger import Followed, Ledger
 from locant.sidecar.ledger.moves import Move
 from locant.sidecar.ledger.state import RowState
+from locant.sidecar.ledger.stride import Stride
 
-__all__ = ["Followed", "Ledger", "Move", "RowState"]
+__all__ = ["Followed", "Ledger", "Move", "RowState", "Stride"]

@@ -9,9 +9,27 @@ from dataclasses import dataclass
 from locant.observation import ABSENT, ForwardFacts, ModelProfile, RowFacts
 from locant.sidecar.ledger.advance import advance
 from locant.sidecar.ledger.moves import Move, judge_move
-from locant.sidecar.ledger.state import CacheState, RowState
+from locant.sidecar.ledger.state import RowState
+from locant.sidecar.ledger.stride import Stride, may_stride
 
 _Rows = tuple[RowState | None, ...]
+
+
+@dataclass(slots=True)
+class CacheState:
+    """All rows of one cache object, when it was last used, and with which rotary parameters its keys were written.
+
+    In a stride, `rows` are as its start left them.
+    """
+
+    rows: _Rows
+    time: float
+    parameters_hash: int | None
+    stride: Stride | None = None
+
+    def rows_now(self) -> _Rows:
+        """The rows as the last call left them."""
+        return self.rows if self.stride is None else self.stride.settled(self.stride.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +44,7 @@ class Followed:
 
 class Ledger:
     """Follows requests from call to call. At most `capacity` rows, the least recently used leave first; a cache that
-    was not used for `ttl_seconds` is forgotten. About half a kilobyte per row, so 2 MB at the default of 4096.
+    was not used for `ttl_seconds` is forgotten. About a kilobyte per row, so 4 MB at the default of 4096.
     """
 
     def __init__(self, *, ttl_seconds: float, capacity: int) -> None:
@@ -45,7 +63,7 @@ class Ledger:
         """Find the request behind each row. Rows may have been permuted (beams), copied, cropped or reused."""
         cache = self._caches.get((facts.model_id, facts.cache_id)) if facts.cache_id else None
         known = cache or (self._caches.get((facts.model_id, facts.cache_parent)) if facts.cache_parent else None)
-        before = known.rows if known is not None else ()
+        before = known.rows_now() if known is not None else ()
         ids = facts.request_ids if len(facts.request_ids) == len(facts.rows) else ()
         rows = tuple(
             self._told(facts.model_id, ids[i], row)
@@ -66,13 +84,33 @@ class Ledger:
             for row, state, move, pads in zip(facts.rows, followed.rows, followed.moves, open_pads, strict=True)
         )
         if facts.cache_id and rows:
-            self._put(facts, rows)
+            plain = may_stride(facts, followed.moves, rows)
+            self._put(facts, rows, Stride(facts, rows, profile, followed.losses) if plain else None)
         if len(facts.request_ids) == len(rows):
             for request_id, state in zip(facts.request_ids, rows, strict=True):
                 if state is not None:
                     self._requests[(facts.model_id, request_id)] = (facts.time, state)
                     self._requests.move_to_end((facts.model_id, request_id))
         self._expire(facts.time)
+
+    def stride(self, facts: ForwardFacts) -> Stride | None:
+        """The stride that the pass's cache is in, if it is in one."""
+        cache = self._caches.get((facts.model_id, facts.cache_id))
+        return cache.stride if cache is not None else None
+
+    def step(self, facts: ForwardFacts, stride: Stride) -> None:
+        """Remember a pass that goes on with its stride, which costs the same however many rows it has."""
+        stride.steps += 1
+        stride.losses = self._count_losses(facts)
+        key = (facts.model_id, facts.cache_id)
+        self._caches[key].time = facts.time
+        self._caches.move_to_end(key)
+        self._expire(facts.time)
+
+    def break_strides(self, model_id: int) -> None:
+        """Let every cache of a model be judged anew, as when the model itself changed."""
+        for cache in (cache for key, cache in self._caches.items() if key[0] == model_id):
+            cache.rows, cache.stride = cache.rows_now(), None
 
     def forget(self, model_id: int) -> None:
         """Drop everything about a model."""
@@ -89,13 +127,13 @@ class Ledger:
         self._passes[facts.model_id] = (max(latest, facts.pass_number), losses)
         return losses
 
-    def _put(self, facts: ForwardFacts, rows: _Rows) -> None:
+    def _put(self, facts: ForwardFacts, rows: _Rows, stride: Stride | None) -> None:
         key = (facts.model_id, facts.cache_id)
         previous = self._caches.pop(key, None)
         found = facts.rotary.parameters_hash if facts.rotary is not None else None
         if found is None and previous is not None:
             found = previous.parameters_hash
-        self._caches[key] = CacheState(rows, facts.time, found)
+        self._caches[key] = CacheState(rows, facts.time, found, stride)
         self._held += len(rows) - (len(previous.rows) if previous is not None else 0)
 
     def _expire(self, now: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from locant.observation import ABSENT
@@ -41,12 +40,3 @@ class RowState(NamedTuple):
 
 NOTHING = RowState(None, None, None, 0, ABSENT, ABSENT, 0, 0, False)
 """Before a request's first call."""
-
-
-@dataclass(frozen=True, slots=True)
-class CacheState:
-    """All rows of one cache object, when it was last used, and with which rotary parameters its keys were written."""
-
-    rows: tuple[RowState | None, ...]
-    time: float
-    parameters_hash: int | None

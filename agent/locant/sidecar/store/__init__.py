@@ -3,6 +3,6 @@
 from locant.sidecar.store.findings import FindingLog
 from locant.sidecar.store.series import LONGEST_LABEL
 from locant.sidecar.store.store import Store
-from locant.sidecar.store.update import Operation, Update, add, observe, put
+from locant.sidecar.store.update import Batch, Operation, Update, add, observe, put
 
-__all__ = ["LONGEST_LABEL", "FindingLog", "Operation", "Store", "Update", "add", "observe", "put"]
+__all__ = ["LONGEST_LABEL", "Batch", "FindingLog", "Operation", "Store", "Update", "add", "observe", "put"]

@@ -7,7 +7,7 @@ from math import isfinite
 
 from locant.sidecar.store.findings import FindingLog
 from locant.sidecar.store.series import Buckets, Scalar, legal_labels, width
-from locant.sidecar.store.update import Operation, Update
+from locant.sidecar.store.update import Batch, Operation, Update
 from locant_slo.catalogue import ALL, Kind, Metric, Tier, metrics
 from locant_slo.catalogue.labels import MODEL, MODEL_VERSION, REASON
 from locant_slo.findings import Finding
@@ -18,7 +18,8 @@ _DEBUG_SHARE = 0.75
 """How much of the cap the debug tier may fill: a heat map must never crowd out an indicator."""
 
 _REMEMBERED = 10_000
-"""How many refused series are known by name, so that each counts once; beyond that every refusal counts."""
+"""How many refused series are known by name, so that each counts once; beyond that every refusal counts. As many
+batches are remembered."""
 
 
 class Store:
@@ -33,6 +34,7 @@ class Store:
         self._limit = series_limit
         self._series: dict[str, dict[Labels, Scalar | Buckets]] = {metric.name: {} for metric in ALL}
         self._width = 0
+        self._batches: dict[Batch, tuple[tuple[Scalar, float], ...]] = {}
         self._refused: set[tuple[str, Labels]] = set()
         self._findings = findings if findings is not None else FindingLog()
         for metric, labels in ((metrics.SERIES, ()), (metrics.SERIES_REFUSED, ()), *_drop_series()):
@@ -71,15 +73,34 @@ class Store:
         if isinstance(series, Buckets):
             series.counts, series.total = list(counts), total
 
-    def apply(self, updates: Iterable[Update]) -> None:
+    def apply(self, updates: Iterable[Update | Batch]) -> None:
         """Carry out updates in order."""
-        for operation, metric, labels, value, count, exemplar in updates:
+        for update in updates:
+            if isinstance(update, Batch):
+                self._repeat(update)
+                continue
+            operation, metric, labels, value, count, exemplar = update
             if operation is Operation.OBSERVE:
                 self.observe(metric, labels, value, count, exemplar)
             elif operation is Operation.ADD:
                 self.add(metric, labels, value, exemplar)
             else:
                 self.set(metric, labels, value)
+
+    def _repeat(self, batch: Batch) -> None:
+        """Carry out a batch; from the second time on without looking its series up."""
+        known = self._batches.get(batch)
+        if known is not None:
+            for series, amount in known:
+                series.value += amount
+            return
+        self.apply(batch.updates)
+        counters = [(self._series[one.metric.name].get(one.labels), one.value) for one in batch.updates]
+        found = [(series, amount) for series, amount in counters if isinstance(series, Scalar)]
+        if len(found) == len(counters):  # else some are refused, which has to be counted each time
+            self._batches[batch] = tuple(found)
+            if len(self._batches) > _REMEMBERED:
+                del self._batches[next(iter(self._batches))]
 
     def merge(self, finding: Finding) -> None:
         """Take in a finding and count its occurrences."""
@@ -102,6 +123,7 @@ class Store:
 
     def forget(self, metric: Metric, matches: Callable[[Labels], bool]) -> None:
         """Remove the series of a metric whose label values match."""
+        self._batches.clear()
         table = self._series[metric.name]
         for labels in [labels for labels in table if matches(labels)]:
             del table[labels]

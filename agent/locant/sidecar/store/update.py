@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
@@ -26,6 +27,13 @@ class Update(NamedTuple):
     value: float
     times: int = 1
     exemplar: Exemplar | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Updates to counters that come again and again, as one value: the store looks its series up once."""
+
+    updates: tuple[Update, ...]
 
 
 def add(metric: Metric, labels: tuple[str, ...], amount: float = 1, exemplar: Exemplar | None = None) -> Update:
