@@ -5,13 +5,15 @@ from __future__ import annotations
 from decimal import Decimal
 
 from locant_alerts.model import Alert
-from locant_alerts.series import identity, number, raw, recorded
-from locant_alerts.words import PERCENT, SUBJECT, says
-from locant_slo import burn, names
-from locant_slo.catalogue import metrics
+from locant_alerts.series import base_events, identity, number, recorded
+from locant_alerts.words import PERCENT, says, shown, subject
+from locant_slo import burn, names, promql
+from locant_slo.counts import scope_of
 from locant_slo.durations import format_duration
-from locant_slo.indicators import BY_ID
 from locant_slo.spec import Objective, Spec, Tier
+
+_MEMORY_SECONDS = 3_600
+"""For how long a group that vanished is remembered."""
 
 
 def burn_alert(spec: Spec, objective: Objective, tier: Tier) -> Alert:
@@ -32,6 +34,7 @@ def burn_alert(spec: Spec, objective: Objective, tier: Tier) -> Alert:
         keep_seconds=objective.alerting.keep_firing_for,
         labels={
             **static_labels(spec, objective),
+            **similarity(spec, objective),
             names.SEVERITY: tier.severity,
             names.TIER: tier.name,
             names.LONG_WINDOW: format_duration(tier.long),
@@ -42,18 +45,19 @@ def burn_alert(spec: Spec, objective: Objective, tier: Tier) -> Alert:
 
 
 def _burn_words(spec: Spec, objective: Objective, tier: Tier) -> dict[str, str]:
-    indicator = BY_ID[objective.indicator]
+    event, bad = objective.indicator.event()
+    called = objective.indicator.titled(objective.name)
     speed = number(burn.factor(tier, objective.window))
     promise = f"Promised: {objective.description} " if objective.description else ""
     allowed = number((1 - objective.target) * 100)
     return says(
         spec,
         (
-            f"{SUBJECT}: {PERCENT} of {indicator.title.lower()} events were bad over {format_duration(tier.long)} "
+            f"{subject(spec, objective)}: {PERCENT} of {called} events were bad over {format_duration(tier.long)} "
             f"({allowed}% allowed)"
         ),
         (
-            f"{promise}An event is {indicator.event}; it is bad when {indicator.bad}. "
+            f"{promise}An event is {event}; it is bad when {bad}. "
             f"At {speed} times the sustainable speed or more the budget of {format_duration(objective.window)} "
             f"is gone in {format_duration(_exhaustion_seconds(objective, tier))} or less. "
             "Look for a positional fault alert of the same model: it names the cause. "
@@ -68,22 +72,39 @@ def _exhaustion_seconds(objective: Objective, tier: Tier) -> int:
     return 60 * max(1, minutes if minutes < 600 else minutes // 60 * 60)
 
 
-def no_data_alert(spec: Spec, objective: Objective) -> Alert:
-    """Nobody counts this indicator any more. Idle is not absent: counters stay while traffic rests."""
+def no_data_alerts(spec: Spec, objective: Objective) -> tuple[Alert, ...]:
+    """Nobody counts this indicator any more, or one of the groups that the spec asked for is gone.
+
+    Idle is not absent: counters stay while traffic rests.
+    """
+    if objective.alerting.no_data.action == "ignore":
+        return ()
+    counted = objective.indicator.raw_events(scope_of(spec, objective)) or base_events(spec, objective)
+    nobody = _no_data(spec, objective, f"absent({counted})", identity(spec, objective), spec.service)
+    if not objective.group_by or not objective.budget_group:
+        return (nobody,)
+    by = promql.grouping(objective.budget_group)
+    memory = format_duration(max(_MEMORY_SECONDS, 4 * objective.alerting.no_data.after))
+    gone = (
+        f"count {by} (last_over_time({base_events(spec, objective, over=memory)}))"
+        f" unless count {by} ({base_events(spec, objective)})"
+    )
+    who = " ".join(shown(label) for label in objective.budget_group)
+    vanished = identity(spec, objective) | {names.CAUSE: "vanished"}
+    return nobody, _no_data(spec, objective, gone, vanished, f"{who} of {spec.service}")
+
+
+def _no_data(spec: Spec, objective: Objective, expr: str, labels: dict[str, str], whom: str) -> Alert:
     no_data = objective.alerting.no_data
     return Alert(
         alert=names.NO_DATA_ALERT.format(Slo=names.camel(objective.name)),
-        expr=f"absent({raw(metrics.SLI_EVENTS, spec, objective)})",
+        expr=expr,
         hold_seconds=no_data.after,
         keep_seconds=0,
-        labels={
-            **static_labels(spec, objective),
-            **identity(spec, objective),
-            names.SEVERITY: no_data.severity,
-        },
+        labels={**static_labels(spec, objective), **labels, names.SEVERITY: no_data.severity},
         annotations=says(
             spec,
-            f"Nobody reports {objective.indicator} for {spec.service}",
+            f"Nobody reports {objective.indicator.called(objective.name)} for {whom}",
             (
                 f"No process has exported the counter for {format_duration(no_data.after)}, so the objective "
                 f"{objective.name} is neither kept nor missed: it is unknown. Usual causes: the agent is down, its "
@@ -93,6 +114,14 @@ def no_data_alert(spec: Spec, objective: Objective) -> Alert:
             board="debug",
         ),
     )
+
+
+def similarity(spec: Spec, objective: Objective) -> dict[str, str]:
+    """The key of alerts that are one incident: the same for releases and shards that the spec calls similar."""
+    if not objective.similar:
+        return {}
+    apart = (shown(label) for label in objective.group if label not in objective.similar)
+    return {names.SIMILARITY: "/".join((spec.service, objective.name, *apart))}
 
 
 def static_labels(spec: Spec, objective: Objective | None = None) -> dict[str, str]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from locant_alerts.scenario import SUBJECT, Check, Scenario, firing, quiet, steps
-from locant_alerts.series import number, recorded
-from locant_slo import burn, names, promql
-from locant_slo.catalogue import labels, metrics
+from locant_alerts.inputs import is_opaque, told
+from locant_alerts.scenario import Check, Scenario, firing, quiet, steps
+from locant_alerts.series import recorded
+from locant_alerts.timeline import Run, Timeline
+from locant_slo import burn, names
 from locant_slo.durations import format_duration
 from locant_slo.spec import Objective, Spec, Tier
 
@@ -32,10 +33,11 @@ class Incident:
 def incident(objective: Objective, tier: Tier, step: int) -> Incident:
     """An incident that crosses a tier's threshold clearly between two steps, so that rounding cannot move it."""
     limit = burn.threshold(tier, objective.target, objective.window)
-    ratios = [(limit * speed).quantize(Decimal("0.000001")) for speed in _SPEEDS if limit * speed < 1] + [Decimal(1)]
+    partly = () if objective.indicator.sums_itself else _SPEEDS
+    ratios = [(limit * speed).quantize(Decimal("0.000001")) for speed in partly if limit * speed < 1] + [Decimal(1)]
     crossings = [(ratio, _crossing(limit, ratio, steps(tier.long, step))) for ratio in ratios]
     ratio, crossing = next(((r, found) for r, found in crossings if found), (Decimal(1), steps(tier.long, step)))
-    enough = 10 * objective.alerting.minimum_bad_events
+    enough = (1 if objective.indicator.sums_itself else 10) * objective.alerting.minimum_bad_events
     return Incident(ratio, crossing, int(enough / ratio) + 1)
 
 
@@ -51,78 +53,76 @@ def _crossing(limit: Decimal, ratio: Decimal, long: int) -> int | None:
 
 
 def tier_scenario(spec: Spec, objective: Objective, tier: Tier, step: int) -> Scenario:
-    """The tier fires at the step that the arithmetic says, not one before, and ends after the incident."""
+    """The tier fires at the step that the arithmetic says, not one before, and ends after the incident.
+
+    Where the spec groups, a second group lives through it unharmed, and makes no second alert.
+    """
     story = incident(objective, tier, step)
     fires = _CLEAN_STEPS + story.crossing + steps(tier.hold, step)
     over = fires + 5
     clears = over + steps(tier.short, step) + steps(objective.alerting.keep_firing_for, step) + 2
     last = clears if clears - over <= _LONGEST_CLEARING_STEPS else over
-    bad = number(story.error_ratio * story.events_per_step)
+    events, bad = story.events_per_step, story.error_ratio * story.events_per_step
     alert, who = _alert(objective), {**_who(spec, objective), names.TIER: tier.name}
     checks = (quiet(fires - 1, alert, who), firing(fires, alert, who), firing(over, alert, who))
     ended = (quiet(clears, alert, who),) if last == clears else ()
-    series = (
-        counter(spec, objective, f"0+{story.events_per_step}x{last}"),
-        bad_counter(
-            spec, objective, f"0x{_CLEAN_STEPS} {bad}+{bad}x{over - _CLEAN_STEPS - 1} {_rest(bad, over, last)}"
-        ),
-    )
+    runs = (Run(_CLEAN_STEPS, events), Run(over - _CLEAN_STEPS, events, bad), Run(last - over, events))
+    series = told(spec, objective, [Timeline(runs)], step)
+    if objective.group_by:
+        other = {objective.group_by[0]: "unharmed"}
+        series += told(spec, objective, [Timeline((Run(last, events),))], step, other=other)
     return Scenario(f"{objective.name}: tier {tier.name}", series, (*checks, *ended))
-
-
-def _rest(bad: str, over: int, last: int) -> str:
-    total = number(Decimal(bad) * (over - _CLEAN_STEPS))
-    return f"{total}x{last - over}" if last > over else ""
 
 
 def calm_scenarios(spec: Spec, objective: Objective, step: int) -> Iterator[Scenario]:
     """Life as it is, in which no burn-rate alert may fire."""
     last = _CALM_STEPS
     calm = quiet(last, _alert(objective), _who(spec, objective), over=format_duration(last * step))
+
+    def scenario(name: str, pods: Sequence[Timeline], *checks: Check, bad_known: bool = True) -> Scenario:
+        series = told(spec, objective, pods, step, bad_known=bad_known)
+        return Scenario(f"{objective.name}: {name}", series, (calm, *checks))
+
     if objective.alerting.minimum_bad_events > 1:
-        series = (counter(spec, objective, "0x20 2x30"), bad_counter(spec, objective, "0x20 1x30"))
-        yield Scenario(f"{objective.name}: one bad event of two", series, (calm,))
+        yield scenario("one bad event of two", [Timeline((Run(20), Run(1, 2, Decimal(1)), Run(last - 21)))])
     base = recorded(names.ERROR_RATIO, spec, objective, burn.BASE_WINDOW_SECONDS)
     budget = recorded(names.BUDGET_REMAINING, spec, objective)
     never_nan = (Check(f"count({budget} != {budget})", last), Check(f"count({budget})", last, (({}, 1),)))
     rest = steps(burn.BASE_WINDOW_SECONDS, step) + 10
-    flat = counter(spec, objective, f"0+10x10 100x{rest} 110+10x{last}")
-    absent = Check(f"count({base})", 10 + rest)
-    series = (flat, bad_counter(spec, objective, f"0x{last}"))
-    yield Scenario(f"{objective.name}: idle, and never NaN", series, (calm, *never_nan, absent))
+    idle = Timeline((Run(10, 10), Run(rest), Run(last, 10)))
+    yield scenario("idle, and never NaN", [idle], *never_nan, Check(f"count({base})", 10 + rest))
     pods = (
-        counter(spec, objective, "0+10x25 0+10x25", pod="restarted"),
-        counter(spec, objective, "0+10x50", pod="steady"),
-        bad_counter(spec, objective, "0x25 0x25", pod="restarted"),
-        bad_counter(spec, objective, "3x50", pod="steady"),
+        Timeline((Run(25, 10), Run(26, 10, anew=True)), "restarted"),
+        Timeline((Run(last, 10),), "steady", bad_before=3),
     )
-    yield Scenario(f"{objective.name}: a pod restarts and its counters begin anew", pods, (calm,))
-    only = (counter(spec, objective, f"0+10x{last}"),)
-    no_errors = Check(f"sum({base})", last, (({}, 0),))
-    yield Scenario(f"{objective.name}: no bad event was ever counted", only, (calm, no_errors))
+    if not is_opaque(objective):
+        yield scenario("a pod restarts and its counters begin anew", pods)
+        no_errors = Check(f"sum({base})", last, (({}, 0),))
+        yield scenario("no bad event was ever counted", [Timeline((Run(last, 10),))], no_errors, bad_known=False)
 
 
-def no_data_scenario(spec: Spec, objective: Objective, step: int) -> Scenario:
-    """Nobody reports the indicator."""
-    alert = names.NO_DATA_ALERT.format(Slo=names.camel(objective.name))
+def no_data_scenarios(spec: Spec, objective: Objective, step: int) -> Iterator[Scenario]:
+    """Nobody reports the indicator; and where the spec groups, one of the groups is gone."""
+    if objective.alerting.no_data.action == "ignore":
+        return
+    alert, who = names.NO_DATA_ALERT.format(Slo=names.camel(objective.name)), _who(spec, objective)
     after = steps(objective.alerting.no_data.after, step)
-    who = _who(spec, objective)
-    return Scenario(f"{objective.name}: no data", (), (quiet(after - 1, alert, who), firing(after, alert, who)))
-
-
-def counter(spec: Spec, objective: Objective, values: str, pod: str = "one") -> tuple[str, str]:
-    """The input series of the indicator's events."""
-    return _series(metrics.SLI_EVENTS.prometheus_name, spec, objective, pod), values
-
-
-def bad_counter(spec: Spec, objective: Objective, values: str, pod: str = "one") -> tuple[str, str]:
-    """The input series of the indicator's bad events."""
-    return _series(metrics.SLI_BAD_EVENTS.prometheus_name, spec, objective, pod), values.strip()
-
-
-def _series(name: str, spec: Spec, objective: Objective, pod: str) -> str:
-    matchers = {labels.INDICATOR.name: objective.indicator, **SUBJECT, "instance": pod, **spec.selector}
-    return promql.selector(name, matchers)
+    yield Scenario(f"{objective.name}: no data", (), (quiet(after - 1, alert, who), firing(after, alert, who)))
+    if not objective.group_by or not objective.budget_group:
+        return
+    gone = {**who, names.CAUSE: "vanished", objective.budget_group[0]: "gone"}
+    here, stale = 20, steps(2 * burn.BASE_WINDOW_SECONDS, step)
+    last = here + stale + after + 2
+    series = told(spec, objective, [Timeline((Run(last, 10),))], step) + told(
+        spec,
+        objective,
+        [Timeline((Run(here, 10), Run(last - here, gone=True)))],
+        step,
+        other={objective.budget_group[0]: "gone"},
+    )
+    checks = (quiet(here + after - 1, alert, gone), firing(last, alert, gone))
+    others = {**who, names.CAUSE: "vanished", objective.budget_group[0]: "tested"}
+    yield Scenario(f"{objective.name}: one group is gone", series, (*checks, quiet(last, alert, others)))
 
 
 def _alert(objective: Objective) -> str:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from locant_alerts.model import Recording
-from locant_alerts.series import (
-    GROUP,
-    LONGEST_RAW_SECONDS,
-    base_interval_seconds,
-    identity,
-    number,
-    raw,
-    recorded,
-)
+from locant_alerts.series import identity, number, recorded
 from locant_slo import burn, names, promql
-from locant_slo.catalogue import labels, metrics
+from locant_slo.counts import counts, scope_of
 from locant_slo.durations import format_duration
 from locant_slo.spec import Objective, Spec
+
+__all__ = ["budget_rules", "burn_rate_rule", "counts", "prepared_rules", "window_rules"]
+
+
+def prepared_rules(spec: Spec, objective: Objective) -> tuple[Recording, ...]:
+    """What an indicator needs recorded before it can count."""
+    who = identity(spec, objective)
+    return tuple(Recording(name, expr, who) for name, expr in objective.indicator.prepared(scope_of(spec, objective)))
 
 
 def window_rules(spec: Spec, objective: Objective, window: int) -> tuple[Recording, ...]:
@@ -35,31 +33,10 @@ def window_rules(spec: Spec, objective: Objective, window: int) -> tuple[Recordi
     return tuple(Recording(name.format(window=text), expr, identity(spec, objective)) for name, expr in rows)
 
 
-def counts(spec: Spec, objective: Objective, window: int) -> tuple[str, str]:
-    """PromQL for the bad and for all events of a window, by model and release."""
-    if window > LONGEST_RAW_SECONDS:
-        return _summed(names.BAD_INCREASE, spec, objective, window), _summed(
-            names.EVENTS_INCREASE, spec, objective, window
-        )
-    over = format_duration(window)
-    by = promql.grouping(GROUP)
-    bad = f"sum {by} (increase({raw(metrics.SLI_BAD_EVENTS, spec, objective, window=over)}))"
-    events = f"sum {by} (increase({raw(metrics.SLI_EVENTS, spec, objective, window=over)}))"
-    return f"{bad} or 0 * {events}", events
-
-
-def _summed(name: str, spec: Spec, objective: Objective, window: int) -> str:
-    """The sum of the recorded base counts, each weighed with the share of it that the next one does not repeat."""
-    over = format_duration(window)
-    base = recorded(name, spec, objective, burn.BASE_WINDOW_SECONDS, over=over)
-    share = Decimal(base_interval_seconds(spec)) / burn.BASE_WINDOW_SECONDS
-    return f"sum_over_time({base}) * {number(share)}"
-
-
 def budget_rules(spec: Spec, objective: Objective) -> tuple[Recording, ...]:
     """Objective, budget remaining and info, each without a window label."""
     who = identity(spec, objective)
-    by = promql.grouping((*who, labels.MODEL))
+    by = promql.grouping((*who, *objective.budget_group))
     bad = f"sum {by} ({recorded(names.BAD_INCREASE, spec, objective, objective.window)})"
     events = f"sum {by} ({recorded(names.EVENTS_INCREASE, spec, objective, objective.window)})"
     about = {

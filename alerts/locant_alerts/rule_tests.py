@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from locant_alerts.burn_scenarios import calm_scenarios, no_data_scenario, tier_scenario
+from locant_alerts.burn_scenarios import calm_scenarios, no_data_scenarios, tier_scenario
 from locant_alerts.health_scenarios import fault_scenarios, health_scenarios
 from locant_alerts.rules import build_groups
 from locant_alerts.scenario import Scenario, as_test, step_seconds
@@ -48,21 +48,22 @@ def _objective(spec: Spec, objective: Objective, step: int) -> Iterator[Scenario
     for tier in objective.alerting.tiers:
         yield tier_scenario(spec, objective, tier, step)
     yield from calm_scenarios(spec, objective, step)
-    if objective.alerting.no_data.action == "alert":
-        yield no_data_scenario(spec, objective, step)
+    yield from no_data_scenarios(spec, objective, step)
 
 
 def _batches(objectives: Iterable[Objective]) -> list[list[Objective]]:
-    """Objectives split so that no indicator stands twice in a batch."""
-    batches: list[list[Objective]] = []
+    """Objectives split so that none of a batch counts what another's series tell."""
+    batches: list[tuple[list[Objective], set[str]]] = []
     for objective in objectives:
-        free = (batch for batch in batches if objective.indicator not in {other.indicator for other in batch})
+        read = objective.indicator.reads()
+        free = (batch for batch in batches if not (batch[1] & read or "" in batch[1] | read))
         batch = next(free, None)
         if batch is None:
-            batches.append([objective])
+            batches.append(([objective], set(read)))
         else:
-            batch.append(objective)
-    return batches
+            batch[0].append(objective)
+            batch[1].update(read)
+    return [batch for batch, _ in batches]
 
 
 def _merged(parts: list[Scenario]) -> Scenario:

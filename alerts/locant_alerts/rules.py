@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from locant_alerts.alerting import burn_alert, no_data_alert
+from locant_alerts.alerting import burn_alert, no_data_alerts
 from locant_alerts.faults import fault_alert
 from locant_alerts.health import health_alerts
 from locant_alerts.model import Alert, Group, Recording
-from locant_alerts.recording import budget_rules, burn_rate_rule, window_rules
+from locant_alerts.recording import budget_rules, burn_rate_rule, prepared_rules, window_rules
 from locant_alerts.series import interval_seconds
 from locant_alerts.text import dump
 from locant_slo import burn
@@ -38,10 +38,11 @@ def _objective_groups(spec: Spec, objective: Objective) -> list[Group]:
     if objective.alerting.enabled:
         for tier in objective.alerting.tiers:
             by_interval[interval_seconds(tier.long, spec)].append(burn_alert(spec, objective, tier))
-        if objective.alerting.no_data.action == "alert":
-            by_interval[min(by_interval)].append(no_data_alert(spec, objective))
+        by_interval[min(by_interval)] += no_data_alerts(spec, objective)
     prefix = f"{spec.service}/{objective.name}"
-    return [
+    prepared = prepared_rules(spec, objective)
+    first = [Group(f"{prefix}/slices", objective.indicator.prepared_every, prepared)] if prepared else []
+    return first + [
         Group(f"{prefix}/{format_duration(interval)}", interval, tuple(rules))
         for interval, rules in sorted(by_interval.items())
     ]

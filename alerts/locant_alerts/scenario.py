@@ -9,11 +9,16 @@ from typing import Any
 from locant_slo import promql
 from locant_slo.catalogue import labels as la
 from locant_slo.durations import format_duration
-from locant_slo.spec import Spec
+from locant_slo.spec import Objective, Spec
 
 SUBJECT: Mapping[str, str] = {la.MODEL.name: "tested", la.MODEL_VERSION.name: "1"}
 _LONGEST_STEP_SECONDS = 60
 _STEPS_PER_WINDOW = 5
+
+
+def subject(objective: Objective) -> dict[str, str]:
+    """Values for the labels that an objective is grouped by."""
+    return {name: SUBJECT.get(name, "tested") for name in objective.group}
 
 
 @dataclass(frozen=True, slots=True)

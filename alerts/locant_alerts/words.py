@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from locant_slo import names
 from locant_slo.catalogue import Label, labels
 from locant_slo.findings import FailureMode
-from locant_slo.spec import Spec
+from locant_slo.spec import Objective, Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,11 @@ def says(spec: Spec, summary: str, description: str, runbook: str, *, board: str
         "runbook_url": runbook_url(spec, runbook),
         "dashboard": f"/d/{names.dashboard_uid(board, spec.service)}",
     }
+
+
+def subject(spec: Spec, objective: Objective) -> str:
+    """Whom an alert of an objective is about: the values of its group, or the service where there is none."""
+    return " ".join(shown(label) for label in objective.group) or spec.service
 
 
 SUBJECT = f"{shown(labels.MODEL)} {shown(labels.MODEL_VERSION)}"

@@ -15,7 +15,7 @@ from locant_slo.spec import Objective, Spec, Tier
 
 def target(spec: Spec, indicator: str) -> float | None:
     """The strictest target that the spec sets for an indicator, else the indicator's default, else None."""
-    targets = [objective.target for objective in spec.objectives if objective.indicator == indicator]
+    targets = [objective.target for objective in spec.objectives if objective.indicator.id == indicator]
     default = BY_ID[indicator].objective
     return float(max(targets)) if targets else (float(default) if default is not None else None)
 

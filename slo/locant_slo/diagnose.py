@@ -10,7 +10,7 @@ from typing import Literal
 from locant_slo import burn, names
 from locant_slo.catalogue import labels
 from locant_slo.durations import format_duration
-from locant_slo.indicators import BY_ID
+from locant_slo.indicators.by_id import BuiltIn
 from locant_slo.spec import Objective, Spec, Tier
 
 MINIMUM_SCRAPES = 4
@@ -98,6 +98,8 @@ def _names(objectives: Iterable[Objective]) -> Iterator[Diagnostic]:
 
 def _objective(spec: Spec, objective: Objective, path: str) -> Iterator[Diagnostic]:
     yield from _reserved(objective.labels, f"{path}.labels")
+    for field, sentence in objective.indicator.doubts():
+        yield _warning(f"{path}.indicator.{field}", sentence)
     if objective.window > spec.retention:
         yield _warning(
             f"{path}.window",
@@ -107,10 +109,10 @@ def _objective(spec: Spec, objective: Objective, path: str) -> Iterator[Diagnost
         )
     if not objective.alerting.enabled:
         return
-    if BY_ID[objective.indicator].objective is None:
+    if isinstance(objective.indicator, BuiltIn) and objective.indicator.entry.objective is None:
         yield _warning(
             f"{path}.indicator",
-            f"{objective.indicator} informs and is no promise to users; set alerting.enabled: false or expect noise",
+            f"{objective.indicator.id} informs and is no promise to users; set alerting.enabled: false or expect noise",
         )
     tiers: dict[str, int] = {}
     for index, tier in enumerate(objective.alerting.tiers):

@@ -10,6 +10,9 @@ import hashlib
 BAD_INCREASE = "locant:sli_bad_events:increase{window}"
 EVENTS_INCREASE = "locant:sli_events:increase{window}"
 ERROR_RATIO = "locant:sli_error:ratio{window}"
+BAD_SLICES = "locant:sli_bad_slices:count"
+SLICES = "locant:sli_slices:count"
+"""Of a gauge: how many of its series were looked at in the last evaluation, and how many of them were bad."""
 OBJECTIVE = "locant:slo_objective:ratio"
 BUDGET_REMAINING = "locant:slo_budget_remaining:ratio"
 BURN_RATE = "locant:slo_burn_rate:ratio"
@@ -29,6 +32,7 @@ WINDOW = "window"
 TARGET = "target"
 FAULT = "fault"
 CAUSE = "cause"
+SIMILARITY = "similarity"
 
 # Alert names. `{Slo}` is the SLO's name in CamelCase.
 BURN_ALERT = "Locant{Slo}BudgetBurn"

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from decimal import Context, Decimal
 
 from locant_slo.catalogue import Label, Metric
 
 Matchers = Mapping[Label, str] | Mapping[str, str] | Mapping[Label | str, str]
 """Label (or label name) to value. A value that starts with `~`, `!` or `!~` picks that operator, else `=`."""
+
+_DIGITS = Context(prec=15)
+
+
+def number(value: Decimal) -> str:
+    """A decimal as PromQL and YAML read it back: no exponent, no trailing zeros, 15 digits (what a float holds)."""
+    return f"{_DIGITS.create_decimal(value).normalize():f}"
 
 
 def quote(value: str) -> str:

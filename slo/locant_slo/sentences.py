@@ -13,11 +13,11 @@ Location = tuple["int | str", ...]
 
 def problems_of(error: ValidationError, root: type[BaseModel]) -> Iterator[str]:
     """One sentence for each fault that validating `root` met, in the order of the file's schema."""
-    faults = [(_without_key_marks(fault["loc"]), fault) for fault in error.errors()]
+    faults = [(_without_marks(fault["loc"]), fault) for fault in error.errors()]
     for location, fault in faults:
         if fault["type"] == "too_short" and any(other[: len(location)] == location != other for other, _ in faults):
             continue  # pydantic counts only the entries that hold; each of the others has its own sentence
-        sentence = _SENTENCES.get(fault["type"], _fallback)(_Fault(location, dict(fault), root))
+        sentence = _SENTENCES.get(fault["type"], _fallback)(_Fault(fault["loc"], dict(fault), root))
         yield f"{dotted(location)}: {sentence}" if location else sentence
 
 
@@ -35,8 +35,15 @@ def _printable(key: str) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _without_key_marks(location: Location) -> Location:
-    return tuple(step for step in location if step != "[key]")
+def _without_marks(location: Location) -> Location:
+    """The path that the user wrote: without marks for keys and kinds, which stand in brackets."""
+    if "[BuiltIn]" in location:  # the user wrote no mapping there
+        location = location[: location.index("[BuiltIn]")]
+    return tuple(step for step in location if not _is_mark(step))
+
+
+def _is_mark(step: int | str) -> bool:
+    return isinstance(step, str) and step.startswith("[") and step.endswith("]")
 
 
 class _Fault:
@@ -52,9 +59,13 @@ class _Fault:
     def owner(self) -> type[BaseModel] | None:
         """The model that the faulty field stands in."""
         model: type[BaseModel] | None = self.root
+        annotation: object = self.root
         for step in self.location[:-1]:
-            if isinstance(step, str) and model is not None:
-                model = _model_in(model.model_fields[step].annotation) if step in model.model_fields else None
+            if _is_mark(step):
+                model = next((found for found in _models_in(annotation) if f"[{found.__name__}]" == step), model)
+            elif isinstance(step, str) and model is not None:
+                annotation = model.model_fields[step].annotation if step in model.model_fields else None
+                model = next(iter(_models_in(annotation)), None)
         return model
 
 
@@ -70,10 +81,11 @@ def show(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _model_in(annotation: object) -> type[BaseModel] | None:
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((model for part in get_args(annotation) if (model := _model_in(part))), None)
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
 
 
 def _unknown_field(fault: _Fault) -> str:
@@ -84,6 +96,8 @@ def _unknown_field(fault: _Fault) -> str:
 
 
 def _pattern(fault: _Fault) -> str:
+    if "[.]" in str(fault.context.get("pattern")):
+        return f"{fault.value} is no version; write two numbers, as in '2.53'"
     if "0-9-" in str(fault.context.get("pattern")):
         return f"{fault.value} is no name; use lower-case letters, digits and hyphens, as in padding-attention"
     return f"{fault.value} is no label name; use letters, digits and underscores, as in cost_center"
@@ -99,6 +113,10 @@ def _fallback(fault: _Fault) -> str:
 
 _SENTENCES: Mapping[str, Callable[[_Fault], str]] = {
     "value_error": lambda fault: str(fault.context["error"]),
+    "indicator_kind": lambda fault: (
+        f"{fault.value} names no kind of indicator; write the id of a built-in one, or kind: and one of "
+        f"{fault.context['kinds']}"
+    ),
     "extra_forbidden": _unknown_field,
     "missing": lambda fault: f"missing; add a line {fault.location[-1]}: ...",
     "literal_error": _choice,
@@ -115,6 +133,7 @@ _SENTENCES: Mapping[str, Callable[[_Fault], str]] = {
     "model_type": lambda fault: f"{fault.value} stands where a mapping belongs; write field: value lines",
     "bool_type": lambda fault: f"{fault.value} is neither true nor false",
     "bool_parsing": lambda fault: f"{fault.value} is neither true nor false",
+    "timezone_aware": lambda fault: f"{fault.value} says no offset from UTC; write it as in 2026-12-24T22:00:00+01:00",
     "decimal_type": lambda fault: f"{fault.value} is no number; write a share such as 0.99",
     "decimal_parsing": lambda fault: f"{fault.value} is no number; write a share such as 0.99",
     "finite_number": lambda fault: f"{fault.value} is no finite number; write a share such as 0.99",

@@ -3,115 +3,85 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
-from locant_slo.durations import parse_duration
-from locant_slo.indicators import BY_ID
-
-
-def _known_indicator(value: str) -> str:
-    if value not in BY_ID:
-        nearest = get_close_matches(value, BY_ID, n=1)
-        meant = f"did you mean {nearest[0]}? The others are" if nearest else "choose one of"
-        others = ", ".join(sorted(set(BY_ID) - set(nearest)))
-        raise ValueError(f"{value!r} is no indicator; {meant} {others}")
-    return value
-
-
-def _inside_unit_interval(value: Decimal) -> Decimal:
-    if not 0 < value < 1:
-        raise ValueError(f"{value} is not between 0 and 1; write 99 % as 0.99")
-    return value
-
-
-def _exact(value: object) -> object:
-    """YAML floats arrive as binary; their shortest text is what the author wrote."""
-    return str(value) if isinstance(value, float) else value
-
-
-Seconds = Annotated[int, BeforeValidator(lambda v: parse_duration(v) if isinstance(v, str) else v), Field(gt=0)]
-Ratio = Annotated[Decimal, BeforeValidator(_exact), AfterValidator(_inside_unit_interval)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
-LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
-
-
-class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Tier(_Closed):
-    """One burn-rate tier: it fires when the long and the short window both burn at the speed that spends `budget` of
-    the SLO window's error budget within the long window. Source: Google SRE Workbook, chapter 5."""
-
-    name: Name
-    severity: Literal["page", "ticket"]
-    budget: Ratio
-    long: Seconds
-    short: Seconds
-    hold: Seconds = 120
-
-
-SRE_WORKBOOK_TIERS: tuple[Tier, ...] = (
-    Tier(name="fast", severity="page", budget=Decimal("0.02"), long=3_600, short=300),
-    Tier(name="medium", severity="page", budget=Decimal("0.05"), long=21_600, short=1_800, hold=300),
-    Tier(name="slow", severity="ticket", budget=Decimal("0.10"), long=86_400, short=7_200, hold=900),
-    Tier(name="trickle", severity="ticket", budget=Decimal("0.10"), long=259_200, short=21_600, hold=1_800),
+from locant_slo.catalogue import labels as la
+from locant_slo.fields import Closed, LabelName, Labels, Name, Ratio, Seconds
+from locant_slo.indicators.kinds import AnyIndicator
+from locant_slo.tiers import (
+    SHORTEST_FITTED_SECONDS,
+    SRE_WORKBOOK_TIERS,
+    WORKBOOK_WINDOW_SECONDS,
+    Alerting,
+    NoData,
+    Tier,
+    fitted_tiers,
 )
+from locant_slo.times import Calendar, Deploys, Maintenance, Weekly
+
+__all__ = ["SRE_WORKBOOK_TIERS", "Alerting", "Health", "NoData", "Objective", "Routing", "Spec", "Tier", "fitted_tiers"]
 
 
-_WORKBOOK_WINDOW_SECONDS = 2_592_000
-_SHORTEST_FITTED_SECONDS = 604_800
+def _version(value: object) -> object:
+    if isinstance(value, (int, float)):
+        raise ValueError(f"{value} is a number and 2.50 would read as 2.5; put the version in quotes, as in '2.53'")
+    return value
 
 
-def fitted_tiers(window: int) -> tuple[Tier, ...]:
-    """The workbook's tiers for another SLO window of a week or more: same windows and factors, so budgets scale."""
-    scale = Decimal(_WORKBOOK_WINDOW_SECONDS) / window
-    return tuple(tier.model_copy(update={"budget": tier.budget * scale}) for tier in SRE_WORKBOOK_TIERS)
+Version = Annotated[str, BeforeValidator(_version), Field(pattern=r"^\d+[.]\d+$")]
 
 
-class NoData(_Closed):
-    """What the absence of events means: after how long somebody is told, or `ignore`."""
-
-    action: Literal["alert", "ignore"] = "alert"
-    after: Seconds = 900
-    severity: Literal["page", "ticket"] = "ticket"
-
-
-class Alerting(_Closed):
-    """When an objective alerts. `minimum_bad_events` in the long window keep one bad event of two from paging."""
-
-    enabled: bool = True
-    tiers: tuple[Tier, ...] = SRE_WORKBOOK_TIERS
-    minimum_bad_events: Annotated[int, Field(ge=1)] = 5
-    keep_firing_for: Seconds = 300
-    no_data: NoData = NoData()
-
-
-class Objective(_Closed):
-    """One promise: at least `target` of an indicator's events are good over `window`."""
+class Objective(Closed):
+    """One promise: at least `target` of an indicator's events are good over `window`, or over a calendar's period."""
 
     name: Name
-    indicator: Annotated[str, AfterValidator(_known_indicator)]
+    indicator: AnyIndicator
     target: Ratio
-    window: Seconds = _WORKBOOK_WINDOW_SECONDS
+    window: Seconds = WORKBOOK_WINDOW_SECONDS
+    calendar: Calendar | None = None
     description: str = ""
-    labels: dict[LabelName, str] = {}
+    labels: Labels
+    selector: Labels
+    """Labels that every selector of the indicator must carry, over those of the service."""
+    group_by: tuple[LabelName, ...] | None = None
+    """Labels that series, alerts and panels keep; the indicator's own where nothing is said."""
+    similar: tuple[LabelName, ...] = ()
+    """Labels of the group whose values share a budget and a notification, such as a shard."""
     alerting: Alerting = Alerting()
+
+    @model_validator(mode="after")
+    def _fit_window(self) -> Objective:
+        if self.calendar is not None:
+            if "window" in self.model_fields_set:
+                raise ValueError("window and calendar exclude each other; keep the one that is promised")
+            self._settle("window", self.calendar.nominal_seconds)
+        return self
 
     @model_validator(mode="after")
     def _fit_tiers(self) -> Objective:
         """Tiers that nobody wrote follow the window: unscaled, the last one of 28 days would fire under budget."""
         written = "tiers" in self.alerting.model_fields_set
-        if not written and _SHORTEST_FITTED_SECONDS <= self.window != _WORKBOOK_WINDOW_SECONDS:
-            alerting = self.alerting.model_copy(update={"tiers": fitted_tiers(self.window)})
-            object.__setattr__(self, "alerting", alerting)  # frozen from here on
+        if not written and SHORTEST_FITTED_SECONDS <= self.window != WORKBOOK_WINDOW_SECONDS:
+            self._settle("alerting", self.alerting.model_copy(update={"tiers": fitted_tiers(self.window)}))
         return self
 
+    def _settle(self, field: str, value: object) -> None:
+        object.__setattr__(self, field, value)  # frozen from here on
 
-class Health(_Closed):
+    @property
+    def group(self) -> tuple[str, ...]:
+        """The labels that counts, ratios and alerts keep."""
+        return self.indicator.default_group if self.group_by is None else self.group_by
+
+    @property
+    def budget_group(self) -> tuple[str, ...]:
+        """The labels that have a budget of their own: a new release, or another shard, does not buy a new one."""
+        return tuple(name for name in self.group if name not in {la.MODEL_VERSION.name, *self.similar})
+
+
+class Health(Closed):
     """When Locant itself is unwell: limits of the rules that watch the watcher."""
 
     enabled: bool = True
@@ -122,25 +92,40 @@ class Health(_Closed):
     coverage_kept_ratio: Ratio = Decimal("0.5")
 
 
-class Routing(_Closed):
-    """Where Alertmanager sends each severity: webhook addresses, read from the spec or filled in by the operator."""
+class Routing(Closed):
+    """Where Alertmanager sends each severity: webhook addresses, read from the spec or filled in by the operator.
+
+    `mute`: stretches in which nobody is told, such as promotions; what happens in them still costs budget.
+    """
 
     page: str = "http://127.0.0.1:9099/page"
     ticket: str = "http://127.0.0.1:9099/ticket"
+    mute: tuple[Weekly, ...] = ()
 
 
-class Spec(_Closed):
+class Spec(Closed):
     """Everything that one service promises about its positions."""
 
     version: Literal["locant/v1"]
     service: Name
     team: Name = "ml-platform"
-    labels: dict[LabelName, str] = {}
-    selector: dict[LabelName, str] = {}
+    labels: Labels
+    selector: Labels
     """Labels that pick this service's series where one Prometheus scrapes several, as in `job: chat`."""
     scrape_interval: Seconds = 30
     retention: Seconds = 1_296_000
+    prometheus: Version = "2.42"
+    """The oldest Prometheus that will read the rules."""
     runbook_url: str = "https://github.com/locant/locant/blob/main/alerts/runbooks"
     routing: Routing = Routing()
     health: Health = Health()
+    maintenance: tuple[Maintenance, ...] = ()
+    """Stretches that cost no budget and page nobody."""
+    deploys: Deploys | None = None
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1)]
+
+    _places: tuple[str, ...] = PrivateAttr(default=())
+
+    def place(self, index: int) -> str:
+        """Where in the file an objective stands: one that was made by `for_each` stands where its template does."""
+        return self._places[index] if index < len(self._places) else f"objectives[{index}]"
