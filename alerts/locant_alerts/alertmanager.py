@@ -19,22 +19,25 @@ _WAIT = {Severity.PAGE: "10s", Severity.TICKET: "1m"}
 
 
 def build_alertmanager(specs: Sequence[Spec]) -> str:
-    """The configuration for all services together. What no route knows goes to the first service's tickets."""
+    """Alertmanager's configuration file for all services together."""
+    return dump(routing(specs))
+
+
+def routing(specs: Sequence[Spec]) -> dict[str, Any]:
+    """What the file says. What no route knows goes to the first service's tickets."""
     severities = (Severity.PAGE, Severity.TICKET)
-    return dump(
-        {
-            "route": {
-                "receiver": receiver(specs[0], Severity.TICKET),
-                "group_by": _DEPLOYMENT,
-                "group_wait": "30s",
-                "group_interval": "5m",
-                "repeat_interval": "12h",
-                "routes": [_route(spec, severity) for spec in specs for severity in severities],
-            },
-            "inhibit_rules": [*_faster_over_slower(specs), *_page_over_ticket(), _silence_over_no_data()],
-            "receivers": [_receiver(spec, severity) for spec in specs for severity in severities],
-        }
-    )
+    return {
+        "route": {
+            "receiver": receiver(specs[0], Severity.TICKET),
+            "group_by": _DEPLOYMENT,
+            "group_wait": "30s",
+            "group_interval": "5m",
+            "repeat_interval": "12h",
+            "routes": [_route(spec, severity) for spec in specs for severity in severities],
+        },
+        "inhibit_rules": [*_faster_over_slower(specs), *_page_over_ticket(), _silence_over_no_data()],
+        "receivers": [_receiver(spec, severity) for spec in specs for severity in severities],
+    }
 
 
 def receiver(spec: Spec, severity: Severity) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from locant_alerts.custom_resource import LARGEST_OBJECT_BYTES, build_custom_resources
+from locant_alerts.custom_resource import LARGEST_OBJECT_BYTES, applied_bytes, build_custom_resources
 from locant_alerts.rules import build_rules
 from locant_slo.load import load_specs
 
@@ -21,7 +21,7 @@ def test_together_they_hold_every_group_once_and_in_order(largest):
     objects = [yaml.safe_load(text) for text in texts]
     groups = [group for item in objects for group in item["spec"]["groups"]]
     assert groups == yaml.safe_load(build_rules(spec))["groups"]
-    assert all(len(text.encode()) <= largest for text in texts)
+    assert all(applied_bytes(item) <= largest for item in objects)
     assert (len(texts) > 1) == (largest < LARGEST_OBJECT_BYTES)
     assert len({item["metadata"]["name"] for item in objects}) == len(objects)
 

@@ -14,7 +14,8 @@ import tracemalloc
 
 import pytest
 
-from locant.kubernetes import Injection, inject
+from locant.kubernetes.inject import inject
+from locant.kubernetes.sidecar import Injection
 from locant.observation import (
     AttentionFacts,
     CanaryFacts,

@@ -9,8 +9,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from locant.deployment import CONFIG_MAP, MODEL_CONTAINER, deployment_files
-from locant.kubernetes import METRICS_PORT, PORT_NAME, SIDECAR, WATCH_LABEL, Injection, inject
+from locant.deployment import MODEL_CONTAINER, deployment_files
+from locant.kubernetes.inject import inject
+from locant.kubernetes.sidecar import CONFIG_MAP, METRICS_PORT, PORT_NAME, SIDECAR, WATCH_LABEL, Injection
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 CUSTOM = {"PodMonitor"}

@@ -8,7 +8,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from locant.kubernetes import PORT_NAME, SIDECAR, SOCKET_PATH, VOLUME, Injection, inject
+from locant.kubernetes.inject import inject
+from locant.kubernetes.sidecar import PORT_NAME, SIDECAR, SOCKET_PATH, VOLUME, Injection
 from locant_slo.errors import ConfigError
 
 DEPLOYMENT = """

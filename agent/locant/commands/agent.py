@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from locant.commands.inputs import read_text
+from locant.kubernetes.sidecar import IMAGE, Injection
 
 if TYPE_CHECKING:
     from locant.sidecar.config import AgentConfig
@@ -55,13 +56,13 @@ def run(command: tuple[str, ...], **told: str | None) -> None:
 @click.command()
 @click.option("-f", "--file", "path", required=True, help="A manifest with pods; - reads standard input.")
 @click.option("--container", "containers", multiple=True, help="The model's container; all of them if not given.")
-@click.option("--image", default=None, help="The agent's image.")
-def inject(path: str, containers: tuple[str, ...], image: str | None) -> None:
+@click.option("--image", default=IMAGE, show_default=True, help="The agent's image.")
+@click.option("--config-map", default=None, help="ConfigMap with locant.yaml; locant-config is the generated one.")
+def inject(path: str, containers: tuple[str, ...], image: str, config_map: str | None) -> None:
     """Print a Kubernetes manifest with the agent in every pod, as a native sidecar. Doing it twice changes nothing."""
-    from locant.kubernetes import Injection
-    from locant.kubernetes import inject as inject_text
+    from locant.kubernetes.inject import inject as inject_text
 
-    options = Injection(containers=containers, **({"image": image} if image else {}))
+    options = Injection(image=image, containers=containers, config_map=config_map)
     click.echo(inject_text(read_text(path), options, path), nl=False)
 
 

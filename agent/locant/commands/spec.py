@@ -7,21 +7,36 @@ from pathlib import Path
 import click
 
 from locant.commands.inputs import SPEC_FILE, report_warnings
+from locant.kubernetes.sidecar import CONFIG_MAP, IMAGE, Injection
+
+FILES, KUBERNETES = "files", "kubernetes"
 
 
 @click.command()
+@click.argument("target", type=click.Choice([FILES, KUBERNETES]), default=FILES)
 @SPEC_FILE
-@click.option("-o", "--output", default="out", show_default=True, help="Folder for the generated files.")
-def generate(path: str, output: str) -> None:
-    """Write rules, their tests, Alertmanager routing, dashboards and runbooks from a spec: all of them, or none."""
+@click.option("-o", "--output", default=None, help=f"Folder for the generated files; default out, or {KUBERNETES}.")
+@click.option("--container", "containers", multiple=True, default=["model"], help="kubernetes: the model's container.")
+@click.option("--image", default=IMAGE, show_default=True, help="kubernetes: the agent's image.")
+def generate(target: str, path: str, output: str | None, containers: tuple[str, ...], image: str) -> None:
+    """Write rules, their tests, Alertmanager routing, dashboards and runbooks from a spec: all of them, or none.
+
+    locant generate kubernetes: the same for the Prometheus operator and Grafana's sidecar container, and the agent to
+    put beside models, as one folder for kubectl apply -k.
+    """
     from locant.generate import compile_all, write_all
+    from locant.kubernetes.cluster import cluster_files
     from locant_slo.load import diagnose, load_specs
 
     specs = load_specs(Path(path))
-    files = compile_all(specs)
+    if target == KUBERNETES:
+        files = cluster_files(specs, Injection(image=image, containers=containers, config_map=CONFIG_MAP))
+    else:
+        files = compile_all(specs)
     report_warnings([warning for spec in specs for warning in diagnose(spec, path)])
-    write_all(files, Path(output))
-    click.echo(f"wrote {len(files)} files to {output}")
+    folder = output or {FILES: "out"}.get(target, target)
+    write_all(files, Path(folder))
+    click.echo(f"wrote {len(files)} files to {folder}")
 
 
 @click.command()
