@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -12,6 +13,9 @@ import torch
 from locant.observation import AttentionFacts, ForwardFacts, ModelAttached, Observation, ProbeHealth
 from locant.probe.probe import Probe, ProbeOptions
 from locant.wire.channel import Channel
+
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # before anything imports Triton
 
 T = TypeVar("T")
 

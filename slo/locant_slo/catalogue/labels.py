@@ -66,7 +66,11 @@ SIGNAL = Label(
     "one kind of thing that the probe can see",
     ("positions", "mask", "cache", "rotary", "attention", "segments", "memory", "timing"),
 )
-PART = Label("signal", "a part of the probe: one kind of thing that it sees, or replay", (*SIGNAL.values, "replay"))
+PART = Label(
+    "signal",
+    "a part of the probe: one kind of thing that it sees, replay, or the Triton kernels, whose work torch then does",
+    (*SIGNAL.values, "replay", "attention_kernel"),
+)
 STAGE = Label("stage", "where the time went", ("capture", "drain", "judge", "snapshot"))
 BY_SCRAPE, BY_OTLP, TO_STATE = "prometheus", "otlp", "state"
 EXPORTER = Label(

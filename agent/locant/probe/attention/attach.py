@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from locant.probe.attention.capture import AttentionCapture
+from locant.probe.attention.fastest import FastestEngine
 from locant.probe.hooks import Guard
 from locant.probe.options import ProbeOptions
 
@@ -29,6 +30,7 @@ def attend(capture: UnitCapture, options: ProbeOptions, guard: Guard) -> Callabl
         options.attention_heads,
         on_error=lambda error: guard.failed("attention", error),
         on_spent=spent,
+        engine=FastestEngine(lambda error: guard.failed("attention_kernel", error)),
     )
     capture.arm, capture.disarm = attention.arm, attention.disarm
     return attention.close

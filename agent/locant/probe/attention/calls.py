@@ -141,6 +141,13 @@ class KernelCall:
         barred = self._barred(rows, 0, self.keys)
         return Sight(visible, hidden) if barred is None else Sight(visible & ~barred, hidden | barred)
 
+    def refused(self, rows: Rows, start: int = 0, stop: int | None = None) -> Tensor:
+        """Keys that `allows` takes away, bool [N, R, stop - start]."""
+        assert self.allows is not None
+        keys = torch.arange(start, self.keys if stop is None else stop, device=self.device)
+        batch, head = rows.index()[:, :, None], torch.zeros((), dtype=torch.int64, device=self.device)
+        return (~self.allows(batch, head, rows.queries[:, :, None], keys)).expand(*rows.queries.shape, len(keys))
+
     def _products(self, rows: Rows, start: int, stop: int) -> Tensor:
         queries = self.query[rows.index(), :, rows.queries].float()
         keys = rows.of(self.key[:, :, start:stop]).float()
@@ -161,8 +168,7 @@ class KernelCall:
             if self.window is not None:
                 barred = barred | (keys <= newest - self.window)
         if self.allows is not None:
-            batch, head = rows.index()[:, :, None], torch.zeros((), dtype=torch.int64, device=self.device)
-            refused = ~self.allows(batch, head, rows.queries[:, :, None], keys)
+            refused = self.refused(rows, start, stop)
             barred = refused if barred is None else barred | refused
         return None if barred is None else barred.expand(*rows.queries.shape, stop - start)
 

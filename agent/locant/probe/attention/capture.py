@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from locant.observation import ModelProfile
 from locant.probe.attention import seams
 from locant.probe.attention.contract import PassContext, Sink
+from locant.probe.attention.engine import row_statistics
+from locant.probe.attention.fastest import Engine
 from locant.probe.attention.functions import function_call
 from locant.probe.attention.governor import Effort
 from locant.probe.attention.interface import kernel_call
@@ -29,7 +31,7 @@ class AttentionCapture:
     `rows`: query rows per pass for which weights are computed. `layers`: where; None takes the first, the last and two
     in rotation. `heads`: whose heat maps take turns (None: all). What masks let through is judged in every
     layer. `on_error` hears of this part's own failures, once per pass; the model never does. `on_spent` hears of the
-    host's time that a layer took, in seconds.
+    host's time that a layer took, in seconds. `engine` computes the statistics.
     """
 
     def __init__(
@@ -41,7 +43,9 @@ class AttentionCapture:
         heads: tuple[int, ...] | None = None,
         on_error: Callable[[Exception], None] | None = None,
         on_spent: Callable[[float], None] | None = None,
+        engine: Engine = row_statistics,
     ) -> None:
+        self._engine = engine
         self._profile = profile
         self._rows = rows
         self._layers = layers
@@ -64,7 +68,7 @@ class AttentionCapture:
         self.disarm()
         rows = self._rows if effort is None else min(self._rows, effort.rows)
         layers = self._chosen(context.pass_number, effort.layers if effort is not None else _LAYERS_PER_PASS)
-        profiler = PassProfiler(context, Plan(rows, layers, self._profile, self._heads), sink)
+        profiler = PassProfiler(context, Plan(rows, layers, self._profile, self._heads), sink, self._engine)
         recorder = _Armed(self._members, profiler, self._on_error, self._on_spent)
         self._seam.hold()
         self._thread.recorder = recorder

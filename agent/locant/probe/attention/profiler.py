@@ -13,6 +13,7 @@ from locant.observation import ModelProfile
 from locant.probe.attention.calls import Attention
 from locant.probe.attention.contract import STATISTICS, LayerStatistics, PassContext, Sink
 from locant.probe.attention.engine import ROW_STATISTICS, heat_map, row_statistics
+from locant.probe.attention.fastest import Engine
 from locant.probe.attention.layout import Layout, lay_out
 from locant.probe.attention.rows import Rows
 from locant.probe.attention.strata import sample_rows, structural_rows
@@ -41,10 +42,11 @@ class Plan:
 class PassProfiler:
     """Looks at the attention calls of one pass. Nothing is read back from the device."""
 
-    def __init__(self, context: PassContext, plan: Plan, sink: Sink) -> None:
+    def __init__(self, context: PassContext, plan: Plan, sink: Sink, engine: Engine = row_statistics) -> None:
         self.context = context
         self.plan = plan
         self._sink = sink
+        self._engine = engine
         self._sample: Rows | None = None
         self._layouts: dict[tuple[int, int | None], tuple[Rows, Layout]] = {}
         self._judged: dict[Hashable, tuple[Tensor, Any]] = {}
@@ -90,7 +92,7 @@ class PassProfiler:
         layout = lay_out(self.context, call.keys, rows)
         if not layout.located:
             return _structure_only(layer, call, visibility)
-        found = row_statistics(call, rows, layout, geometry.window, relative=False)[list(_PICKED)]
+        found = self._engine(call, rows, layout, geometry.window, relative=False)[list(_PICKED)]
         if not geometry.causal:
             found[_CAUSAL_ONLY] = 0
         counted = rows.weights > 0
