@@ -78,10 +78,8 @@ def main() -> None:
             target, options = GPUTarget("cuda", int(sys.argv[1]), 32), triton_engine._OPTIONS
             found = triton.compile(source_of(launch), target=target, options=options)
             ptx = found.asm["ptx"]
-            seen = {
-                word: ptx.count(word)
-                for word in ("wgmma.mma_async", "mma.sync", "cp.async", "atom.global", "red.global")
-            }
+            seen = {word: ptx.count(word) for word in ("wgmma.mma_async", "mma.sync", "cp.async")}
+            seen["atomics"] = len(re.findall(r"\b(?:red|atom)\.global", ptx))
             what = {"variant": name, "kernel": launch.kernel.__name__, "shared": found.metadata.shared}
             sys.stdout.write(json.dumps({**what, **seen}) + "\n")
 
