@@ -32,8 +32,12 @@ FORMULAS = {
     ),
     "Sloth 0.16: mean of recorded ratios": f"sum_over_time(({BAD_5M} / {ALL_5M})[3d:1m])"
     f" / count_over_time(({BAD_5M} / {ALL_5M})[3d:1m])",
-    "Pyrra: increase over the window": f"sum(increase({BAD}[3d])) / sum(increase({ALL}[3d]))",
-    "Pyrra, performance over accuracy": f"sum_over_time({BAD_5M}[3d:5m]) / sum_over_time({ALL_5M}[3d:5m])",
+    "Pyrra 1ba95af: increase over the window": (
+        f"sum(sum(increase({BAD}[3d])) or vector(0)) / sum(sum(increase({ALL}[3d])))"
+    ),
+    "Pyrra 1ba95af, performance over accuracy": (
+        f"sum(sum_over_time({BAD_5M}[3d:5m]) or vector(0)) / sum(sum_over_time({ALL_5M}[3d:5m]))"
+    ),
 }
 
 
