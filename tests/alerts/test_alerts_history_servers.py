@@ -115,6 +115,45 @@ def test_a_prometheus_gives_the_same_in_one_page_or_in_many(program, bed, tmp_pa
     assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
 
 
+BROKEN = range(300, 340)
+KINDS = {
+    "good and total": {"kind": "events", "good": 'calls_total{code="ok"}', "total": "calls_total"},
+    "an expression": {
+        "kind": "events",
+        "bad": 'sum(increase(calls_total{code="bad"}[$window]))',
+        "total": "calls_total",
+    },
+    "verdict": {"kind": "verdict", "counter": "calls_total", "label": "code", "bad": ["bad"]},
+    "gauge": {"kind": "gauge", "value": "lag", "below": 5},
+}
+
+
+@pytest.mark.server
+def test_what_is_no_pair_of_counters_is_counted_by_asking(program, tmp_path):
+    """Ten calls a minute of which five are bad, and a gauge beyond its bound, for forty minutes."""
+    bad = [5 if minute in BROKEN else 0 for minute in range(MINUTES)]
+    lag = [9 if minute == BROKEN[0] else -9 if minute == BROKEN[-1] + 1 else 0 for minute in range(MINUTES)]
+    counters = [
+        Counter("calls_total", {"code": "bad"}, bad),
+        Counter("calls_total", {"code": "ok"}, [10 - n for n in bad]),
+        Counter("lag", {"queue": "a"}, lag),
+    ]
+    import_counters(program("promtool"), tmp_path, counters, START)
+    found = {}
+    with prometheus(program("prometheus"), tmp_path, []) as api, Prometheus(api.url) as source:
+        for name, indicator in KINDS.items():
+            spec = make_spec({"name": "a", "indicator": indicator, "target": 0.99})
+            (history,) = read_prometheus(source, spec, spec.objectives[0], GRID)
+            found[name] = sum(history.traffic.bad)
+            where = [minute for minute, count in enumerate(history.traffic.bad) if count]
+            assert BROKEN[0] - 1 <= where[0] <= BROKEN[0] + 1
+            assert BROKEN[-1] <= where[-1] <= BROKEN[-1] + 6
+            with pytest.raises(ConfigError, match="more than two counters"):
+                read_tsdb(tmp_path / "data", spec, spec.objectives[0], 60)
+    assert found.pop("gauge") == len(BROKEN)
+    assert all(abs(count - 200) <= 2 for count in found.values()), found
+
+
 @pytest.mark.parametrize("given", [[], ["--csv", "a", "--tsdb", "b"]])
 def test_exactly_one_source_is_named(given, tmp_path):
     (tmp_path / "slo.yaml").write_text(

@@ -15,7 +15,7 @@ from locant.cli import cli
 from locant_alerts.document import render_html, render_markdown
 from locant_alerts.history import History
 from locant_alerts.replay import Traffic
-from locant_alerts.review.account import Account, by_budget, together
+from locant_alerts.review.account import Account, by_budget, together, window_seconds
 from locant_alerts.review.events import Fired, Found, Released
 from locant_alerts.review.report import Review, review_document
 from locant_slo.errors import LocantError
@@ -81,14 +81,29 @@ class TestAccount:
         assert sum(both.traffic.bad) == 2 * sum(one.traffic.bad)
         assert both.unseen_steps == sum(1 for start, _ in gaps if start < 15)
 
+    @pytest.mark.parametrize(
+        ("period", "zone", "days"),
+        [("week", "UTC", 0), ("month", "UTC", 23), ("quarter", "America/New_York", 53 + 20 / 24)],
+    )
+    def test_a_calendar_budget_reaches_back_to_the_beginning_of_its_period(self, period, zone, days):
+        """The end is Monday, 2025-11-24 00:00 UTC; New York's quarter began on October 1 and left summer time since."""
+        calendar = {"period": period, "time_zone": zone}
+        spec = make_spec({"name": "a", "indicator": "position_integrity", "target": 0.99, "calendar": calendar})
+        assert window_seconds(spec.objectives[0], END) == max(1, round(days * DAY))
+
     def test_a_new_release_does_not_buy_a_new_budget(self):
         releases = [history(labels={"model": m, "model_version": v}) for m, v in (("a", "1"), ("b", "1"), ("a", "2"))]
-        assert [(name, len(shared)) for name, shared in by_budget(releases)] == [("a", 2), ("b", 1)]
+        assert [(name, len(shared)) for name, shared in by_budget(releases, ["model"])] == [("a", 2), ("b", 1)]
 
 
 def review(histories=(), **fields) -> Review:
     spec = objective()
     return Review(spec, 7 * DAY, END, [(spec.objectives[0], histories)], **fields)
+
+
+def burned(model: str) -> Fired:
+    who = {"model": model, "model_version": "1"}
+    return Fired("LocantIntegrityBudgetBurn", "integrity", "fast", "page", who, END - 9_000, END - 5_400)
 
 
 class TestWords:
@@ -116,10 +131,7 @@ class TestWords:
     def test_everything_stands_where_one_looks_for_it(self):
         told = review(
             (history(bad=[(10, 20), (200, 50)], labels={"model": "m", "model_version": "1"}),),
-            fired=(
-                Fired("LocantIntegrityBudgetBurn", "integrity", "fast", "page", "m 1", END - 9_000, END - 5_400),
-                Fired("LocantIntegrityBudgetBurn", "integrity", "fast", "page", "other 1", END - 9_000, END - 5_400),
-            ),
+            fired=(burned("m"), burned("other")),
             released=(Released("m", "1", END - DAY),),
             found=(Found("F3", "page", 12, 0),),
         )

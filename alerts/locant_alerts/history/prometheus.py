@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from locant_alerts.history.api import Prometheus
-from locant_alerts.history.counters import Grid, histories
+from locant_alerts.history.counters import Grid, Series, histories
+from locant_alerts.history.sources import counters, looks
 from locant_alerts.history.stretch import History
-from locant_alerts.series import GROUP, raw
-from locant_slo.catalogue import metrics
 from locant_slo.errors import ConfigError
 from locant_slo.spec import Objective, Spec
 
@@ -15,13 +14,30 @@ def read_prometheus(prometheus: Prometheus, spec: Spec, objective: Objective, gr
     """One history for each group that reported the indicator. Raises ConfigError when none did."""
     found = found_in_prometheus(prometheus, spec, objective, grid)
     if not found:
-        selector = raw(metrics.SLI_EVENTS, spec, objective)
-        raise ConfigError(f"{prometheus.url}: has no sample of {selector} in this time; check the spec's selector")
+        pair = counters(spec, objective) or looks(spec, objective).pair
+        raise ConfigError(f"{prometheus.url}: has no sample of {pair.events} in this time; check the spec's selector")
     return found
 
 
 def found_in_prometheus(prometheus: Prometheus, spec: Spec, objective: Objective, grid: Grid) -> tuple[History, ...]:
     """The same, and nothing where nobody reported."""
-    events, bad = (raw(metric, spec, objective) for metric in (metrics.SLI_EVENTS, metrics.SLI_BAD_EVENTS))
-    by = [label.name for label in GROUP]
-    return histories(prometheus.range(events, grid), prometheus.range(bad, grid), by, grid)
+    pair = counters(spec, objective)
+    if pair is not None:
+        events, bad = prometheus.range(pair.events, grid), prometheus.range(pair.bad, grid)
+        return histories(events, bad, objective.group, grid)
+    seen = looks(spec, objective)
+    weight = seen.per_step(grid.step_seconds)
+    events, bad = (
+        [_running(series, weight) for series in prometheus.range(text, grid)]
+        for text in (seen.pair.events, seen.pair.bad)
+    )
+    return histories(events, bad, objective.group, grid)
+
+
+def _running(series: Series, weight: float) -> Series:
+    """Numbers of each look as a counter that grows by them."""
+    total, samples = 0.0, []
+    for seconds, value in series.samples:
+        total += weight * value if value > 0 else 0.0
+        samples.append((seconds, total))
+    return Series(series.labels, samples)

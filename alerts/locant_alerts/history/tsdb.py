@@ -12,9 +12,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from locant_alerts.history.counters import Grid, Sample, Series, histories
+from locant_alerts.history.sources import counters
 from locant_alerts.history.stretch import History
-from locant_alerts.series import GROUP, raw
-from locant_slo.catalogue import metrics
 from locant_slo.errors import ConfigError, MachineError
 from locant_slo.spec import Objective, Spec
 
@@ -32,11 +31,16 @@ def read_tsdb(
 
     Raises MachineError when there is no promtool or no such folder, ConfigError when it has nothing of the indicator.
     """
-    wanted = [raw(metric, spec, objective) for metric in (metrics.SLI_EVENTS, metrics.SLI_BAD_EVENTS)]
-    events, bad = (_dump(folder, selector, grid) for selector in wanted)
+    pair = counters(spec, objective)
+    if pair is None:
+        raise ConfigError(
+            f"{folder}: {objective.name} is more than two counters, so samples alone do not count it; start a "
+            "Prometheus on the folder and name it with --prometheus"
+        )
+    events, bad = _dump(folder, pair.events, grid), _dump(folder, pair.bad, grid)
     if not events:
-        raise ConfigError(f"{folder}: has no sample of {wanted[0]} in this time; check the spec's selector")
-    return histories(events, bad, [label.name for label in GROUP], grid or _spanned(events, step_seconds))
+        raise ConfigError(f"{folder}: has no sample of {pair.events} in this time; check the spec's selector")
+    return histories(events, bad, objective.group, grid or _spanned(events, step_seconds))
 
 
 def _spanned(series: list[Series], step_seconds: int) -> Grid:

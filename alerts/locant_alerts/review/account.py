@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from locant_alerts.history.stretch import History, Incident, runs
 from locant_alerts.replay import Traffic
-from locant_slo.catalogue import labels
 from locant_slo.spec import Objective
 
 HOUR_SECONDS, DAY_SECONDS = 3_600, 86_400
@@ -38,7 +39,12 @@ class Account:
     @property
     def window(self) -> Count:
         """The objective's own window, up to the end."""
-        return self._last(self.objective.window)
+        return self._last(window_seconds(self.objective, self.end_seconds))
+
+    @property
+    def end_seconds(self) -> float:
+        """When the period ends."""
+        return self.history.start_seconds + self.history.seconds
 
     @property
     def period(self) -> Count:
@@ -54,7 +60,8 @@ class Account:
     @property
     def known_ratio(self) -> float:
         """Share of the window in which somebody reported."""
-        steps = max(1, self.objective.window // self.history.traffic.step_seconds)
+        seconds = window_seconds(self.objective, self.end_seconds)
+        steps = max(1, seconds // self.history.traffic.step_seconds)
         total = len(self.history.traffic.events)
         first = max(0, total - steps)
         unseen = sum(max(0, end - max(first, start)) for start, end in self.history.unseen)
@@ -91,6 +98,20 @@ class Account:
         return Count(begins, sum(traffic.events[first:last]), sum(traffic.bad[first:last]))
 
 
+def window_seconds(objective: Objective, end_seconds: float) -> int:
+    """How far the objective's budget reaches back: over its rolling window, or to the beginning of the calendar's."""
+    if objective.calendar is None:
+        return objective.window
+    end = datetime.fromtimestamp(end_seconds, ZoneInfo(objective.calendar.time_zone))
+    day = end.replace(hour=0, minute=0, second=0, microsecond=0)
+    start = {
+        "week": day - timedelta(days=day.weekday()),
+        "month": day.replace(day=1),
+        "quarter": day.replace(month=(day.month - 1) // 3 * 3 + 1, day=1),
+    }[objective.calendar.period]
+    return max(1, round(end_seconds - start.timestamp()))
+
+
 def together(histories: Sequence[History]) -> History:
     """Groups of the same time as one. What one of them reported was seen."""
     first = histories[0]
@@ -114,10 +135,10 @@ def _unseen_by_all(histories: Sequence[History]) -> tuple[Incident, ...]:
     return runs(marks)
 
 
-def by_budget(histories: Sequence[History]) -> list[tuple[str, list[History]]]:
+def by_budget(histories: Sequence[History], group: Sequence[str]) -> list[tuple[str, list[History]]]:
     """The histories that share a budget, with its name: a new release does not buy a new one."""
     shared: dict[str, list[History]] = {}
     for history in histories:
-        name = " ".join(value for label, value in history.labels.items() if label != labels.MODEL_VERSION.name)
+        name = " ".join(value for label, value in history.labels.items() if label in group)
         shared.setdefault(name, []).append(history)
     return sorted(shared.items())

@@ -28,7 +28,7 @@ class Fired:
     slo: str
     tier: str
     severity: str
-    subject: str
+    labels: Mapping[str, str]
     start_seconds: float
     end_seconds: float
 
@@ -63,15 +63,14 @@ def fired_alerts(prometheus: Prometheus, spec: Spec, start_seconds: float, end_s
     grid = Grid(end_seconds - steps * _ALERT_STEP_SECONDS, _ALERT_STEP_SECONDS, steps)
     firing = promql.selector(ALERTS, {"alertstate": "firing", names.SERVICE: spec.service})
     found = [fired for series in prometheus.range(firing, grid) for fired in _fired(series)]
-    return sorted(found, key=lambda one: (one.start_seconds, one.alert, one.tier, one.subject))
+    return sorted(found, key=lambda one: (one.start_seconds, one.alert, one.tier, sorted(one.labels.items())))
 
 
 def _fired(series: Series) -> Iterator[Fired]:
     about = series.labels
-    subject = " ".join(value for label in GROUP if (value := about.get(label.name, "")))
     alert, slo, tier, severity = (about.get(name, "") for name in _ABOUT)
     for start, end in _stretches([seconds for seconds, _ in series.samples], _ALERT_STEP_SECONDS):
-        yield Fired(alert, slo, tier, severity, subject, start, end)
+        yield Fired(alert, slo, tier, severity, about, start, end)
 
 
 def _stretches(moments: Sequence[float], step: int) -> Iterator[tuple[float, float]]:

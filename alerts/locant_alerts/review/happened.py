@@ -12,13 +12,16 @@ from locant_slo.moments import format_moment
 
 
 def happened(
-    fired: Sequence[Fired] | None, released: Sequence[Released] | None, found: Sequence[Found] | None
+    fired: Sequence[Fired] | None,
+    released: Sequence[Released] | None,
+    found: Sequence[Found] | None,
+    group: Sequence[str],
 ) -> Iterator[Block]:
-    """Alerts, releases and findings of the period; None: nobody knows."""
+    """Alerts, with what their labels of `group` say they are of, releases and findings; None: nobody knows."""
     yield Heading("What happened")
     yield _fired_words(fired)
     if fired:
-        yield Table(("alert", "tier", "severity", "of", "from", "for"), [_fired_row(one) for one in fired])
+        yield Table(("alert", "tier", "severity", "of", "from", "for"), [_fired_row(one, group) for one in fired])
     yield from _released(released)
     yield from _found(found)
 
@@ -29,9 +32,10 @@ def _fired_words(fired: Sequence[Fired] | None) -> str:
     return f"Alerts: {len(fired)}." if fired else "Alerts: none fired."
 
 
-def _fired_row(one: Fired) -> tuple[str, ...]:
+def _fired_row(one: Fired, group: Sequence[str]) -> tuple[str, ...]:
+    subject = " ".join(one.labels[name] for name in group if one.labels.get(name))
     lasted = spoken_duration(one.end_seconds - one.start_seconds)
-    return one.alert, one.tier or "-", one.severity, one.subject or "-", format_moment(one.start_seconds), lasted
+    return one.alert, one.tier or "-", one.severity, subject or "-", format_moment(one.start_seconds), lasted
 
 
 def _released(released: Sequence[Released] | None) -> Iterator[Block]:

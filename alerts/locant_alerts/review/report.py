@@ -35,6 +35,11 @@ class Review:
     found: Sequence[Found] | None = None
 
     @property
+    def group(self) -> tuple[str, ...]:
+        """Every label that some objective keeps."""
+        return tuple(dict.fromkeys(name for objective, _ in self.histories for name in objective.group))
+
+    @property
     def start_seconds(self) -> float:
         """When the period began."""
         return self.end_seconds - self.period_seconds
@@ -56,7 +61,7 @@ def review_document(review: Review) -> Document:
     blocks: list[Block] = [
         f"From {format_moment(review.start_seconds)} to {format_moment(review.end_seconds)}.",
         Table(_HEAD, [_row(review, part) for part in parts]),
-        *happened(review.fired, review.released, review.found),
+        *happened(review.fired, review.released, review.found, review.group),
     ]
     for part in parts:
         blocks += _chapter(review, part)
@@ -64,7 +69,7 @@ def review_document(review: Review) -> Document:
 
 
 def _parts(review: Review, objective: Objective, histories: Sequence[History]) -> Iterator[_Part]:
-    for name, shared in by_budget(histories):
+    for name, shared in by_budget(histories, objective.budget_group):
         yield _Part(objective, name, Account(objective, together(shared), review.period_seconds), shared)
     if not histories:
         yield _Part(objective)
@@ -94,8 +99,15 @@ def _row(review: Review, part: _Part) -> tuple[str, ...]:
 
 def _mine(fired: Sequence[Fired], part: _Part) -> list[Fired]:
     """The alerts of an objective, and of one of its budgets where the alert says which; absence says nothing."""
-    names = {history.name for history in part.histories}
-    return [one for one in fired if one.slo == part.objective.name and (not one.subject or one.subject in names)]
+    return [one for one in fired if one.slo == part.objective.name and _is_of(one, part)]
+
+
+def _is_of(one: Fired, part: _Part) -> bool:
+    """Whether nothing that the alert says of itself contradicts one of the part's groups."""
+    return not part.histories or any(
+        all(one.labels.get(name, value) == value for name, value in history.labels.items())
+        for history in part.histories
+    )
 
 
 def _percent(share: float | None) -> str:

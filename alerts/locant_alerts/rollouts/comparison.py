@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from locant_alerts.recording import counts
 from locant_alerts.series import number
 from locant_slo import burn
 from locant_slo.catalogue import labels
+from locant_slo.counts import counts
 from locant_slo.spec import Objective, Spec, Tier
 
 WINDOW_SECONDS = 1_800
@@ -21,9 +21,13 @@ WINDOW_SECONDS = 1_800
 
 
 def judged(spec: Spec) -> Iterator[Objective]:
-    """The objectives whose breach a user feels: those that page. What moves over days cannot judge a rollout."""
+    """The objectives that can tell two releases apart and whose breach a user feels: those that page.
+
+    What moves over days cannot judge a rollout, nor can slices of a gauge, which are recorded by group alone.
+    """
     for objective in spec.objectives:
-        if objective.alerting.enabled and any(tier.severity == "page" for tier in objective.alerting.tiers):
+        pages = objective.alerting.enabled and any(tier.severity == "page" for tier in objective.alerting.tiers)
+        if pages and labels.MODEL_VERSION.name in objective.group and not objective.indicator.sums_itself:
             yield objective
 
 
