@@ -93,7 +93,7 @@ def read_manifest(path: Path) -> Manifest:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); write one with `locant fingerprint`") from error
     try:
         manifest = msgspec.json.decode(data[: MAX_MANIFEST_BYTES + 1], type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:  # ValueError: bytes that are no UTF-8
         raise ConfigError(f"{path}: is no manifest ({error}); write one with `locant fingerprint`") from error
     if manifest.schema != SCHEMA:
         raise ConfigError(f"{path}: schema {manifest.schema!r} is not {SCHEMA!r}; write it again with this release")
@@ -104,7 +104,7 @@ def is_manifest(path: Path) -> bool:
     """Whether the file says of itself that it is a manifest; a file that cannot be read is none."""
     try:
         head = msgspec.json.decode(path.read_bytes()[: MAX_MANIFEST_BYTES + 1])
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, ValueError, RecursionError):
         return False
     return isinstance(head, dict) and str(head.get("schema", "")).startswith("locant-manifest/")
 

@@ -13,18 +13,15 @@ import re
 import tracemalloc
 
 import pytest
+from fuzz_seeds import BOMB, CONFIG, OBSERVATIONS, POD, SPEC, WEB
 
 from locant.kubernetes.inject import inject
 from locant.kubernetes.sidecar import Injection
 from locant.observation import (
     AttentionFacts,
     CanaryFacts,
-    Detached,
-    Deviation,
     ForwardFacts,
-    ModelAttached,
     ProbeHealth,
-    RotaryFacts,
     RowFacts,
     StreamFacts,
 )
@@ -43,7 +40,7 @@ from locant_exporters.web_config import load_web_config
 from locant_slo.catalogue import metrics
 from locant_slo.errors import ConfigError
 from locant_slo.load import load_specs
-from support.agent_process import ATTACHED, PROFILE, ROW
+from support.agent_process import ATTACHED
 from support.sidecar_traffic import attention, values
 
 ROUNDS = int(os.environ.get("LOCANT_FUZZ_ROUNDS", "1"))
@@ -78,21 +75,6 @@ WORDS = (
         ">",
     ),
     *("%TAG", "---\n", "\t", "..", "!!timestamp x", "!!binary x", "? [a]", "12:99:99", "="),
-)
-
-ROWS = tuple(ROW._replace(real=n, left_pads=n % 3, first_token_hash=n) for n in range(1, 6))
-OBSERVATIONS = (
-    ModelAttached(1, 2.0, "m", "v", PROFILE, (Deviation("rotary", "inv_freq", 0.1, "1", "2"),)),
-    ForwardFacts(
-        1, 0.0, 1, "prefill", 0.01, 7, ROWS, cache_id=3, masked=True, rotary=RotaryFacts("float32", 0.0), seen=("mask",)
-    ),
-    ForwardFacts(1, 0.0, 2, "decode", 0.01, 1, ROWS, cache_id=3, table_growths=((8, 16),), request_ids=("a",) * 5),
-    attention(),
-    attention(heat_head=0, heat_bins=2, heat=(0.5,) * 4, heat_rows=(1, 1), padded_rows=3),
-    StreamFacts(1, 1.0, 2, 0),
-    CanaryFacts(1, 1.0, "copy/4", "copy", "up_to_1", False, True, None, (("begin", 0.5, 3),), True),
-    ProbeHealth(1, 1.0, (("queue_full", 1),), (("mask", 1),), 0.1, 0.2),
-    Detached(1, 3.0),
 )
 
 
@@ -215,54 +197,20 @@ def test_numbers_at_their_limits_never_break_the_agent(caplog):
     expose(SnapshotCollector(agent.snapshot, names=frozenset()))
 
 
-CONFIG = """
-latency_target_seconds: 0.1
-socket_mode: "0660"
-socket_allowed_uids: [0, 1000]
-reference_path: /tmp/reference.json
-drift_window_seconds: 1d
-web_listen_address: 127.0.0.1:9466
-debug_metrics: true
-"""
-WEB = """
-tls_server_config:
-  cert_file: server.crt
-  key_file: server.key
-  client_auth_type: RequireAndVerifyClientCert
-  client_ca_file: ca.crt
-http_server_config:
-  headers: {X-Frame-Options: deny}
-basic_auth_users:
-  alice: $2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG
-"""
-SPEC = """
-version: locant/v1
-service: chat
-team: ml-platform
-objectives:
-  - {name: position-integrity, indicator: position_integrity, target: 0.999}
-  - {name: streaming, indicator: streaming_chunks, target: 99.9%, window: 30d}
-"""
-POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: one}\nspec:\n  containers: [{name: model, image: x}]\n"
-BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join(['*' + chr(97 + n)] * 9)}]\n" for n in range(9)
-)
-
-
 @pytest.mark.parametrize(
     ("text", "read"),
     [
-        pytest.param(CONFIG, lambda path: load_config(path, environment={}), id="config"),
-        pytest.param(WEB, load_web_config, id="web-config"),
-        pytest.param(SPEC, load_specs, id="spec"),
-        pytest.param(POD, lambda path: inject(path.read_text(), Injection()), id="manifest"),
+        pytest.param(CONFIG.decode(), lambda path: load_config(path, environment={}), id="config"),
+        pytest.param(WEB.decode(), load_web_config, id="web-config"),
+        pytest.param(SPEC.decode(), load_specs, id="spec"),
+        pytest.param(POD.decode(), lambda path: inject(path.read_text(), Injection()), id="manifest"),
         pytest.param(References().model_dump_json(), References.load, id="references"),
     ],
 )
 def test_files_are_read_or_refused_with_a_sentence(text, read, tmp_path):
     generator = random.Random(4)
     path = tmp_path / "file.yaml"
-    path.write_text(BOMB)
+    path.write_bytes(BOMB)
     with pytest.raises(ConfigError):
         read(path)
     sentences = []

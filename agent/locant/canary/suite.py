@@ -83,7 +83,7 @@ def load_suite(path: Path) -> Suite:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise MachineError(f"{path}: cannot be read ({error.strerror}); name a readable YAML file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:  # what PyYAML's values raise
         raise ConfigError(f"{path}: is no YAML ({' '.join(str(error).split())}); correct the file") from None
     try:
         return Suite.model_validate(content)
