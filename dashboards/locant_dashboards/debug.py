@@ -18,7 +18,10 @@ def debug(spec: Spec) -> Dashboard:
         Section("Attention by layer", (attention.layers(q),)),
         Section("Lengths and context", (lengths.lengths(q), lengths.quantiles(q))),
         Section("Memory and loss", (lengths.memory(q),)),
-        Section("Can Locant see?", (health.sight(spec, q), health.losses(spec, q), health.agent(spec, q))),
+        Section(
+            "Can Locant see?",
+            (health.sight(spec, q), health.losses(spec, q), health.price(spec, q), health.agent(spec, q)),
+        ),
     )
     text = "Attention per head, sequence lengths, memory, and the health of probe and agent."
     return frame(spec, "debug", "Debug", text, sections, more_variables=variables.focus(q), start="now-1h")

@@ -53,12 +53,12 @@ class Seen:
 
 @pytest.fixture
 def watch_model() -> Iterator[Callable[..., Seen]]:
-    """Puts a strict probe on a model; closes it at the end."""
+    """Puts a strict probe on a model, its rates bound by no budget; closes it at the end."""
     opened: list[Seen] = []
 
     def attach(model: Any, **options: Any) -> Seen:
         channel = Channel(10_000)
-        chosen = ProbeOptions(**{"strict": True, **options})
+        chosen = ProbeOptions(**{"strict": True, "overhead_budget": None, **options})
         probe = Probe(model, model_id=1, channel=channel, options=chosen, clock=lambda: 0.0)
         probe.attach()
         opened.append(Seen(probe, channel, []))

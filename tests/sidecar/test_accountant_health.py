@@ -86,3 +86,24 @@ def test_the_last_observation_is_the_newest_one() -> None:
 def test_a_last_observation_is_never_in_the_future_and_broken_times_are_now() -> None:
     for claimed in (START + 1e6, float("nan"), float("inf")):
         assert value(counted(forward(row(5), time=claimed)), metrics.LAST_OBSERVATION, *OWN) == START
+
+
+def test_overhead_is_time_over_time_of_all_probes_and_shows_a_change_in_seconds() -> None:
+    calm = [ProbeHealth(probe, START, capture_seconds=0.05, forward_seconds=10.0) for probe in (1, 2)]
+    snapshot = counted(attached(2), *calm)
+    assert value(snapshot, metrics.PROBE_OVERHEAD, *OWN) == pytest.approx(0.005)
+    busy = [ProbeHealth(1, START, capture_seconds=0.05 + 0.4 * n, forward_seconds=10.0 + 5 * n) for n in (1, 2, 3)]
+    assert value(counted(attached(2), *calm, *busy), metrics.PROBE_OVERHEAD, *OWN) > 0.05
+
+
+def test_overhead_is_unknown_before_the_first_pass_and_kept_while_idle() -> None:
+    report = ProbeHealth(1, START, capture_seconds=0.05, forward_seconds=10.0)
+    assert not values(counted(ProbeHealth(1, START)), metrics.PROBE_OVERHEAD)
+    assert value(counted(report, report, report), metrics.PROBE_OVERHEAD, *OWN) == pytest.approx(0.005)
+
+
+def test_looks_are_counted_from_zero_by_what_became_of_them() -> None:
+    reports = [ProbeHealth(1, START, looks=(("budget", n), ("step", 2), ("taken", 3 * n), ("odd", 9))) for n in (1, 4)]
+    assert values(counted(), metrics.PROBE_LOOKS) == {(word, *OWN): 0 for word in ("taken", "budget", "step")}
+    found = values(counted(*reports), metrics.PROBE_LOOKS)
+    assert found == {("taken", *OWN): 12, ("budget", *OWN): 4, ("step", *OWN): 2}

@@ -19,20 +19,23 @@ from locant.probe.attention.contract import LayerStatistics, PassContext
 from locant.probe.caches import CacheBook, cache_length
 from locant.probe.call import Call, bind, parameter_names, takes_cache
 from locant.probe.context import pass_context
+from locant.probe.effort import Look
+from locant.probe.estimates import Kind
 from locant.probe.exclude import is_excluded
+from locant.probe.governor import Governor
 from locant.probe.growth import GrowthWatch
 from locant.probe.hooks import Guard
+from locant.probe.looks import Looks
 from locant.probe.options import ProbeOptions
 from locant.probe.parts import PartHooks
 from locant.probe.passes import Pass, PassSlot, is_running
 from locant.probe.references import to_device
 from locant.probe.rows import RowRules
-from locant.probe.sampling import Sampler
 from locant.probe.slopes import alibi_slopes
 from locant.probe.structure import Unit, unwrap
 from locant.probe.timing import Stopwatch, capturing
 
-Armer = Callable[[PassContext, Callable[[LayerStatistics], None]], None]
+Armer = Callable[[PassContext, Callable[[LayerStatistics], None], Look], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class Shared:
     book: CacheBook
     numbers: itertools.count[int]
     slot: PassSlot
+    governor: Governor
+    timer: Callable[[], float] = time.perf_counter
 
 
 class UnitCapture:
@@ -65,10 +70,8 @@ class UnitCapture:
         self.growth = GrowthWatch(unit)
         self.has_config = getattr(unwrap(unit.module), "config", None) is not None
         self.causal = profile.causal and not unit.encoder
-        self.spent_seconds = 0.0
         self.arm: Armer | None = None
         self.disarm: Callable[[], None] | None = None
-        self.sees_attention = False
         self._options = options
         self._shared = shared
         self._slot = shared.slot
@@ -76,14 +79,13 @@ class UnitCapture:
         self._names = parameter_names(unwrap(unit.module))
         self.has_cache = takes_cache(self._names)
         self.slopes, self.steepest = _slopes(unit, profile)
-        self._attention = Sampler(options.attention_rate)
-        self._decoding = Sampler(options.attention_rate / 4)
-        self._rotary = Sampler(options.rotary_rate)
+        self._timer = shared.timer
+        self.looks = Looks(options, shared.governor, shared.timer)
         self._encodes = unit.encoder or profile.kind == fam.ENCODER
 
     def before(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Forward pre-hook of the unit."""
-        started = time.perf_counter()
+        started = self._timer()
         slot = self._slot
         current = slot.current
         if current is not None and is_running(current.frame):
@@ -97,17 +99,19 @@ class UnitCapture:
         if capturing(call.device) or (call.device is not None and call.device.type == "meta"):
             return
         state = self._open(module, call, sys._getframe(2))
-        if not self.unit.encoder:
-            state.segments, state.request_ids = slot.take_declared()
         if self._options.trace_ids is not None:
             state.trace = self._options.trace_ids()
-        self._sample(state)
+        self._choose_looks(state)
+        state.armed_seconds = sum(look.host_seconds for look in state.looks)
         slot.current = state
-        self.spent_seconds += time.perf_counter() - started
+        state.stopwatch = Stopwatch(call.device, self._timer)
+        state.opening_seconds = state.stopwatch.started - started - state.armed_seconds
 
     def _open(self, module: nn.Module, call: Call, frame: FrameType) -> Pass:
         cached = cache_length(call.cache)
         cache_id, parent = self._shared.book.identify(call.cache)
+        phase = self._phase(call.queries, cached)
+        segments, request_ids = (None, ()) if self.unit.encoder else self._slot.take_declared()
         return Pass(
             number=next(self._shared.numbers),
             module=module,
@@ -116,8 +120,10 @@ class UnitCapture:
             cached=cached,
             cache_id=cache_id,
             cache_parent=parent,
-            phase=self._phase(call.queries, cached),
-            stopwatch=Stopwatch(call.device),
+            phase=phase,
+            kind=_kind(call, phase, cached, declared=segments is not None),
+            segments=segments,
+            request_ids=request_ids,
         )
 
     def after(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any) -> None:
@@ -128,15 +134,14 @@ class UnitCapture:
         if state.depth:
             state.depth -= 1
             return
-        started = time.perf_counter()
+        state.stopwatch.stop(state.call.device)
         self._slot.current = None
         self._slot.close_mode()
-        state.stopwatch.stop(state.call.device)
-        if state.looks_at_attention and self.disarm is not None:
+        if state.attention_look is not None and self.disarm is not None:
             self.disarm()
-            self.sees_attention = bool(state.layers)
+            self.looks.seen(state)
+        state.covers_attention = self.looks.covers(state)
         self._finish(self, state, output)
-        self.spent_seconds += time.perf_counter() - started
 
     def _phase(self, queries: int, cached: int | Tensor | None) -> str:
         if self._encodes:
@@ -144,22 +149,29 @@ class UnitCapture:
         occupied = isinstance(cached, Tensor) or bool(cached)
         return "decode" if queries == 1 and occupied else "prefill"
 
-    def _sample(self, state: Pass) -> None:
-        call = state.call
-        if not call.batch:
+    def _choose_looks(self, state: Pass) -> None:
+        """Look closely where the samplers want it and the governor allows it."""
+        if not state.call.batch:
             return
-        length = state.cached.bit_length() if isinstance(state.cached, int) else -1
-        packed = call.positions is not None
-        kind = (state.phase, call.queries.bit_length(), call.batch.bit_length(), length, call.mask_rank, packed)
-        state.looks_at_rotary = self._rotary.take(kind)
-        sampler = self._decoding if state.phase == "decode" else self._attention
-        if self.arm is not None and "attention" not in self.guard.off and (sampler.take(kind) or state.segments):
-            try:
-                with torch.no_grad():
-                    self.arm(pass_context(state, self.rules, causal=self.causal), state.layers.append)
-                state.looks_at_attention = True
-            except Exception as error:
-                self.guard.failed("attention", error)
+        state.rotary_look = self.looks.at_rotary(state)
+        if self.arm is None or "attention" in self.guard.off:
+            return
+        look = self.looks.at_attention(state)
+        if look is None:
+            return
+        try:
+            with look.running(state.call.device), torch.no_grad():
+                self.arm(pass_context(state, self.rules, causal=self.causal), state.layers.append, look)
+            state.attention_look = look
+        except Exception as error:
+            self.guard.failed("attention", error)
+
+
+def _kind(call: Call, phase: str, cached: int | Tensor | None, *, declared: bool) -> Kind:
+    """What the samplers tell passes apart by."""
+    length = cached.bit_length() if isinstance(cached, int) else -1
+    numbered = call.positions is not None
+    return phase, call.queries.bit_length(), call.batch.bit_length(), length, call.mask_rank, numbered, declared
 
 
 def _slopes(unit: Unit, profile: ModelProfile) -> tuple[Tensor | None, int]:

@@ -165,7 +165,7 @@ def _seen(done: Finished) -> Iterator[str]:
         yield "cache"
     if state.rotary_seen or state.bias is not None or not rotating:
         yield "rotary"
-    if capture.sees_attention and "attention" not in capture.guard.off:
+    if state.covers_attention and "attention" not in capture.guard.off:
         yield "attention"
     if profile.token_types == 0 or (inputs is not None and inputs.ids is not None):
         yield "segments"

@@ -46,7 +46,8 @@ class Finished:
     @property
     def ready(self) -> bool:
         """Whether everything has arrived."""
-        return self.state.stopwatch.ready and (self.shipment is None or self.shipment.arrived)
+        closed = self.state.closing is None or self.state.closing.ready
+        return closed and self.state.stopwatch.ready and (self.shipment is None or self.shipment.arrived)
 
 
 def finish(capture: UnitCapture, state: Pass, output: Any, book: CacheBook, time: float) -> Finished:
@@ -167,7 +168,7 @@ def _tensors(capture: UnitCapture, state: Pass, inputs: RowInputs | None) -> dic
         named["rotary"] = torch.stack(state.rotary).amax(0)
     if state.hashed:
         named["hash"] = state.hashed[0]
-    if state.bias is not None and state.looks_at_rotary and capture.slopes is not None:
+    if state.bias is not None and state.rotary_look is not None and capture.slopes is not None:
         named["bias"] = _bias(capture, state, state.bias, capture.slopes)
     return {**named, **attention_tensors(state.layers)} if state.layers else named
 

@@ -88,10 +88,13 @@ class PartHooks:
         name = f"{layer_type}_inv_freq" if isinstance(layer_type, str) else "inv_freq"
         known = self._frequencies.get((id(module), name)) or self._frequencies.get((id(module), ""))
         if known is not None:
-            with torch.no_grad():
+            look = state.rotary_look
+            if look is None:
                 self._look_at_frequencies(state, module, known)
-                if state.looks_at_rotary:
-                    _look_at_waves(state, positions, output, known)
+                return
+            with look.running(state.call.device), torch.no_grad():
+                self._look_at_frequencies(state, module, known)
+                _look_at_waves(state, positions, output, known)
 
     def _look_at_frequencies(self, state: Pass, module: nn.Module, known: Frequency) -> None:
         """Hash the frequencies when they may change, when a pass is sampled and when the tensor is another one."""
@@ -103,8 +106,9 @@ class PartHooks:
         if not known.volatile and identity(tensors[0]) != known.identity:
             known.identity = identity(tensors[0])
             self.changed = True
-        if known.volatile or self.changed or state.looks_at_rotary:
-            state.hashed.append(parameters_hash(tensors))
+        if known.volatile or self.changed or state.rotary_look is not None:
+            with torch.no_grad():
+                state.hashed.append(parameters_hash(tensors))
 
 
 def _look_at_waves(state: Pass, positions: Tensor, output: Any, known: Frequency) -> None:

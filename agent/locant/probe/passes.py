@@ -11,13 +11,19 @@ from typing import Any
 from torch import Tensor, nn
 
 from locant.probe.call import Call
+from locant.probe.effort import Look
+from locant.probe.estimates import Kind
 from locant.probe.lookups import LookupMode
 from locant.probe.timing import Stopwatch
 
 
 @dataclass(slots=True)
 class Pass:
-    """What is gathered between the two hooks of a watched module; `depth` counts calls of the module inside itself."""
+    """What is gathered between the two hooks of a watched module; `depth` counts calls of the module inside itself.
+
+    `kind`: passes of a kind are alike to the samplers. `looks` are those that were chosen; `armed_seconds` is what they
+    took before the stopwatch ran, `opening_seconds` what the first hook took beside, `closing` runs in the second one.
+    """
 
     number: int
     module: nn.Module
@@ -27,12 +33,18 @@ class Pass:
     cache_id: int
     cache_parent: int
     phase: str
-    stopwatch: Stopwatch
-    looks_at_rotary: bool = False
-    looks_at_attention: bool = False
+    kind: Kind
+    segments: tuple[tuple[int, ...], ...] | None
+    request_ids: tuple[str, ...]
+    stopwatch: Stopwatch = field(init=False)
+    closing: Stopwatch | None = None
+    opening_seconds: float = 0.0
+    armed_seconds: float = 0.0
+    looks: list[Look] = field(default_factory=list)
+    rotary_look: Look | None = None
+    attention_look: Look | None = None
+    covers_attention: bool = False
     depth: int = 0
-    segments: tuple[tuple[int, ...], ...] | None = None
-    request_ids: tuple[str, ...] = ()
     trace: tuple[str, str] = ("", "")
     positions: Tensor | None = None
     padding_mask: Tensor | None = None
@@ -42,6 +54,22 @@ class Pass:
     hashed: list[Tensor] = field(default_factory=list)
     bias: Tensor | None = None
     layers: list[Any] = field(default_factory=list)
+
+    @property
+    def hook_seconds(self) -> float:
+        """What the two hooks of the pass took beside its looks; on a device at least what they had it do."""
+        if self.closing is None:
+            return self.opening_seconds
+        host = self.closing.stopped - self.stopwatch.stopped
+        return self.opening_seconds + max(host, self.closing.seconds)
+
+    def forget_device(self) -> None:
+        """Answer with the host's times from now on: the device failed, or nobody waits for it."""
+        self.stopwatch.forget_device()
+        if self.closing is not None:
+            self.closing.forget_device()
+        for look in self.looks:
+            look.forget_device()
 
 
 class PassSlot(threading.local):

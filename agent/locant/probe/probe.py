@@ -19,6 +19,7 @@ from locant.probe.caches import CacheBook
 from locant.probe.capture import Shared, UnitCapture
 from locant.probe.facts import attention_facts, forward_facts
 from locant.probe.finished import Finished, finish
+from locant.probe.governor import Governor
 from locant.probe.hooks import Guard
 from locant.probe.install import install
 from locant.probe.options import ProbeOptions
@@ -27,7 +28,7 @@ from locant.probe.profile import describe, name_of, version_of
 from locant.probe.rules import row_rules
 from locant.probe.streams import counted
 from locant.probe.structure import require_module, units
-from locant.probe.timing import peak_bytes
+from locant.probe.timing import Stopwatch, peak_bytes
 from locant.wire.channel import Channel
 
 __all__ = ["Probe", "ProbeOptions"]
@@ -54,6 +55,7 @@ class Probe:
         options: ProbeOptions | None = None,
         channel: Channel,
         clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.model = require_module(model)
         self.model_id = model_id
@@ -64,13 +66,13 @@ class Probe:
         self._channel = channel
         self._clock = clock
         self._guard = Guard(strict=self.options.strict)
-        self._shared = Shared(self._guard, CacheBook(), itertools.count(1), PassSlot())
+        self.governor = Governor(self.options.overhead_budget)
+        self._shared = Shared(self._guard, CacheBook(), itertools.count(1), PassSlot(), self.governor, timer)
         self._pending: deque[Finished] = deque()
         self._dropped: Counter[str] = Counter()
         self._captures: list[UnitCapture] = []
         self._remove: list[Callable[[], None]] = []
         self._polling = threading.RLock()
-        self._forward_seconds = 0.0
         self._next_health = self._next_slow = 0.0
         self._peak_bytes = 0
         self._deviations: tuple[Any, ...] = ()
@@ -149,18 +151,21 @@ class Probe:
         """Have `action` done when the hooks are taken off."""
         self._remove.append(action)
 
-    @property
-    def capture_seconds(self) -> float:
-        """Time spent inside the hooks of whole passes so far."""
-        return sum(capture.spent_seconds for capture in self._captures)
-
     # --- on the model's thread
 
     def _finish(self, capture: UnitCapture, state: Pass, output: Any) -> None:
+        done, closing = None, Stopwatch(state.call.device, self._shared.timer)
         if len(self._pending) >= _PENDING:
             self._dropped["queue_full"] += 1
-            return
-        self._pending.append(finish(capture, state, output, self._shared.book, self._clock()))
+            state.forget_device()
+        else:
+            done = finish(capture, state, output, self._shared.book, self._clock())
+        closing.stop(state.call.device)
+        state.closing = closing
+        if done is None or not closing.on_device:
+            capture.looks.account(state)
+        if done is not None:
+            self._pending.append(done)
 
     # --- on the agent's thread
 
@@ -176,8 +181,7 @@ class Probe:
             return True
 
     def _hand_over(self, done: Finished) -> None:
-        self._forward_seconds += done.state.stopwatch.host_seconds
-        clear_ids = self.options.request_ids_in_clear
+        clear_ids, on_device = self.options.request_ids_in_clear, done.state.stopwatch.on_device
         try:
             arrived = done.shipment.arrive() if done.shipment is not None else {}
             self._offer(
@@ -188,8 +192,10 @@ class Probe:
         except Exception as error:
             self._guard.failed("positions", error)
             done.inputs = None
-            done.state.stopwatch.forget_device()
+            done.state.forget_device()
             self._offer(forward_facts(done, {}, model_id=self.model_id, peak_bytes=0, clear_ids=clear_ids))
+        if on_device:
+            done.capture.looks.account(done.state)
 
     def _tend(self) -> None:
         """What is done every second or five: re-audit after a change, memory, the probe's own health."""
@@ -233,8 +239,9 @@ class Probe:
                 self._clock(),
                 dropped=tuple(sorted(self._dropped.items())),
                 errors=tuple(sorted(self._guard.errors.items())),
-                capture_seconds=self.capture_seconds,
-                forward_seconds=self._forward_seconds,
+                capture_seconds=self.governor.spent_seconds,
+                forward_seconds=self.governor.forward_seconds,
+                looks=tuple(sorted(self.governor.looks.items())),
             )
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,22 +16,25 @@ def cuda_event(*, timing: bool = False) -> Any:
 
 
 class Stopwatch:
-    """Started at construction. `seconds` answers once `ready`, and never waits."""
+    """Started at construction. `seconds` answers once `ready`, and never waits.
 
-    __slots__ = ("_begin", "_end", "_seconds", "_started")
+    `started` and `stopped` are readings of `timer`, the host's clock.
+    """
 
-    def __init__(self, device: torch.device | None) -> None:
-        self._seconds = 0.0
+    __slots__ = ("_begin", "_end", "_timer", "started", "stopped")
+
+    def __init__(self, device: torch.device | None, timer: Callable[[], float] = time.perf_counter) -> None:
         self._begin: Any = None
         self._end: Any = None
-        self._started = time.perf_counter()
+        self._timer = timer
+        self.started = self.stopped = timer()
         if device is not None and device.type == "cuda":
             self._begin, self._end = (cuda_event(timing=True) for _ in range(2))
             self._begin.record(torch.cuda.current_stream(device))
 
     def stop(self, device: torch.device | None) -> None:
         """The pass is over, or all of it is launched."""
-        self._seconds = time.perf_counter() - self._started
+        self.stopped = self._timer()
         if self._end is not None:
             self._end.record(torch.cuda.current_stream(device))
 
@@ -43,7 +47,7 @@ class Stopwatch:
     def seconds(self) -> float:
         """Duration; on CUDA between the two events."""
         if self._begin is None or self._end is None:
-            return self._seconds
+            return self.stopped - self.started
         return float(self._begin.elapsed_time(self._end)) / 1e3
 
     def forget_device(self) -> None:
@@ -53,7 +57,12 @@ class Stopwatch:
     @property
     def host_seconds(self) -> float:
         """Time on the host's clock between start and stop."""
-        return self._seconds
+        return self.stopped - self.started
+
+    @property
+    def on_device(self) -> bool:
+        """Whether a device measures this too."""
+        return self._end is not None
 
 
 def capturing(device: torch.device | None) -> bool:

@@ -72,14 +72,35 @@ def losses(spec: Spec, q: Queries) -> Line:
     return Line((queue, dropped, errors))
 
 
-def agent(spec: Spec, q: Queries) -> Line:
-    """What probe, store and exporters do."""
+def price(spec: Spec, q: Queries) -> Line:
+    """What the probe costs, and what it left alone so as not to cost more."""
     duration = TimeSeries(
         title="Time the probe takes (p99)",
         description="Time per stage; capture is what the model waits for.",
         unit="s",
         targets=[over_time(q.quantile(0.99, metrics.PROBE_DURATION, (la.STAGE,)), la.STAGE)],
     )
+    overhead = TimeSeries(
+        title="Overhead of the probe",
+        description="Time the probe takes in the model's threads over the time of the forward passes. Closer "
+        "looks keep it to its budget; facts of every pass are gathered whatever they take.",
+        unit="percentunit",
+        minimum=0,
+        targets=[over_time(q.gauge("max", metrics.PROBE_OVERHEAD, RELEASE), *RELEASE)],
+    )
+    looks = TimeSeries(
+        title="Closer looks",
+        description="Passes wanted for a closer look per second: taken, or left alone because the budget, or a decode "
+        "step, would have suffered.",
+        unit="ops",
+        minimum=0,
+        targets=[over_time(q.rate(metrics.PROBE_LOOKS, (la.LOOK,)), la.LOOK)],
+    )
+    return Line((duration, overhead, looks))
+
+
+def agent(spec: Spec, q: Queries) -> Line:
+    """What store and exporters do."""
     series = TimeSeries(
         title="Series",
         description="Series held by the agent's store, and series refused by its cap over the last hour.",
@@ -107,4 +128,4 @@ def agent(spec: Spec, q: Queries) -> Line:
         minimum=0,
         targets=[over_time(q.rate(metrics.OBSERVATIONS, RELEASE), *RELEASE)],
     )
-    return Line((duration, series, exports, observed))
+    return Line((series, exports, observed))

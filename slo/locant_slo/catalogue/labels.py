@@ -78,5 +78,11 @@ EXPORTER = Label(
     "where the snapshot went; `state` is the file that outlives the agent",
     (BY_SCRAPE, BY_OTLP, "mlflow", "wandb", "triton", TO_STATE),
 )
+LOOK = Label(
+    "outcome",
+    "what became of a pass wanted for a closer look: taken, refused by the overhead budget, or refused because one "
+    "decode step would have been slowed too much",
+    ("taken", "budget", "step"),
+)
 SCHEME = Label("scheme", "the positional scheme")
 BASELINE_VERSION = Label("baseline_version", "the release that this one is compared with")

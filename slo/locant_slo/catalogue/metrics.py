@@ -260,6 +260,21 @@ PROBE_DURATION = _histogram(
     la.STAGE,
     tier=Tier.SELF,
 )
+PROBE_OVERHEAD = _gauge(
+    "locant.probe.overhead.ratio",
+    "1",
+    "Time the probe took in the model's threads over the time of the forward passes, over the last ten seconds or so.",
+    *_MODEL,
+    tier=Tier.SELF,
+)
+PROBE_LOOKS = _counter(
+    "locant.probe.looks",
+    "{look}",
+    "Passes wanted for a closer look (attention, rotary values), by what became of it.",
+    la.LOOK,
+    *_MODEL,
+    tier=Tier.SELF,
+)
 PROBE_ERRORS = _counter(
     "locant.probe.errors",
     "{error}",

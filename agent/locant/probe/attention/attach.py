@@ -18,10 +18,6 @@ def attend(capture: UnitCapture, options: ProbeOptions, guard: Guard) -> Callabl
     """Arm `capture` for its sampled passes. Returns what undoes it."""
     if options.attention_rate <= 0:
         return _nothing
-
-    def spent(seconds: float) -> None:
-        capture.spent_seconds += seconds
-
     attention = AttentionCapture(
         capture.unit.module,
         capture.profile,
@@ -29,7 +25,6 @@ def attend(capture: UnitCapture, options: ProbeOptions, guard: Guard) -> Callabl
         options.attention_layers,
         options.attention_heads,
         on_error=lambda error: guard.failed("attention", error),
-        on_spent=spent,
         engine=FastestEngine(lambda error: guard.failed("attention_kernel", error)),
     )
     capture.arm, capture.disarm = attention.arm, attention.disarm

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,12 +16,10 @@ from locant.probe.attention.contract import PassContext, Sink
 from locant.probe.attention.engine import row_statistics
 from locant.probe.attention.fastest import Engine
 from locant.probe.attention.functions import function_call
-from locant.probe.attention.governor import Effort
 from locant.probe.attention.interface import kernel_call
 from locant.probe.attention.modules import Member, members
 from locant.probe.attention.profiler import PassProfiler, Plan
-
-_LAYERS_PER_PASS = 4
+from locant.probe.effort import ATTENTION_EFFORTS, Effort, Look
 
 
 class AttentionCapture:
@@ -30,8 +27,8 @@ class AttentionCapture:
 
     `rows`: query rows per pass for which weights are computed. `layers`: where; None takes the first, the last and two
     in rotation. `heads`: whose heat maps take turns (None: all). What masks let through is judged in every
-    layer. `on_error` hears of this part's own failures, once per pass; the model never does. `on_spent` hears of the
-    host's time that a layer took, in seconds. `engine` computes the statistics.
+    layer. `on_error` hears of this part's own failures, once per pass; the model never does. `engine` computes the
+    statistics.
     """
 
     def __init__(
@@ -42,7 +39,6 @@ class AttentionCapture:
         layers: tuple[int, ...] | None = None,
         heads: tuple[int, ...] | None = None,
         on_error: Callable[[Exception], None] | None = None,
-        on_spent: Callable[[float], None] | None = None,
         engine: Engine = row_statistics,
     ) -> None:
         self._engine = engine
@@ -51,25 +47,23 @@ class AttentionCapture:
         self._layers = layers
         self._heads = heads
         self._on_error = on_error
-        self._on_spent = on_spent
         self._members = members(model)
         self._model = model
         self._seam = _seam(model, profile)
         self._thread = threading.local()
         self._closed = False
 
-    def arm(self, context: PassContext, sink: Sink, effort: Effort | None = None) -> None:
+    def arm(self, context: PassContext, sink: Sink, look: Look | None = None) -> None:
         """Look at the pass that this thread runs next; each layer's result goes to `sink` as it is launched.
 
-        `effort` bounds rows and layers of this pass below what the capture was made with.
+        `look` says how closely, and is told what each layer took.
         """
         if self._closed or self._seam is None or _is_compiled(self._model):
             return
         self.disarm()
-        rows = self._rows if effort is None else min(self._rows, effort.rows)
-        layers = self._chosen(context.pass_number, effort.layers if effort is not None else _LAYERS_PER_PASS)
-        profiler = PassProfiler(context, Plan(rows, layers, self._profile, self._heads), sink, self._engine)
-        recorder = _Armed(self._members, profiler, self._on_error, self._on_spent)
+        look = look or Look("attention", ATTENTION_EFFORTS[0])
+        plan = Plan(min(self._rows, look.effort.rows), self._chosen(context, look.effort), self._profile, self._heads)
+        recorder = _Armed(self._members, PassProfiler(context, plan, sink, self._engine), look, self._on_error)
         self._seam.hold()
         self._thread.recorder = recorder
         seams.set_recorder(recorder)
@@ -87,15 +81,16 @@ class AttentionCapture:
         self.disarm()
         self._closed = True
 
-    def _chosen(self, pass_number: int, count: int) -> frozenset[int]:
-        """The first and the last layer and others in rotation; with less than four, all of them in rotation."""
+    def _chosen(self, context: PassContext, effort: Effort) -> frozenset[int]:
+        """The first and the last layer and others in rotation; with less effort, all of them in rotation."""
+        turn, full = context.pass_number, ATTENTION_EFFORTS[0]
+        among = self._layers if self._layers is not None else range(max(self._profile.layers, 1))
+        if effort.layers < full.layers:
+            return frozenset(among[(turn * effort.layers + k) % len(among)] for k in range(effort.layers))
         if self._layers is not None:
             return frozenset(self._layers)
-        last = max(self._profile.layers - 1, 0)
-        if count < _LAYERS_PER_PASS:
-            return frozenset((pass_number * count + k) % (last + 1) for k in range(count))
-        inner = max(last - 1, 1)
-        rotating = {1 + (pass_number * (count - 2) + k) % inner for k in range(count - 2)}
+        last, inner = among[-1], max(len(among) - 2, 1)
+        rotating = {1 + (turn * (effort.layers - 2) + k) % inner for k in range(effort.layers - 2)}
         return frozenset({0, last} | rotating)
 
 
@@ -106,13 +101,13 @@ class _Armed:
         self,
         found: dict[int, Member],
         profiler: PassProfiler,
+        look: Look,
         on_error: Callable[[Exception], None] | None,
-        on_spent: Callable[[float], None] | None,
     ) -> None:
         self._members = found
         self._profiler: PassProfiler | None = profiler
+        self._look = look
         self._on_error = on_error
-        self._on_spent = on_spent
         self._order = 0
 
     def interface(
@@ -153,12 +148,9 @@ class _Armed:
     @contextmanager
     def _apart(self, tensor: Tensor | None) -> Iterator[None]:
         """Timed, and outside autograd and autocast, whatever the model runs under."""
-        device = tensor.device.type if tensor is not None else "cpu"
-        started = time.perf_counter()
-        with torch.no_grad(), torch.autocast(device, enabled=False):
+        device = tensor.device if tensor is not None else torch.device("cpu")
+        with self._look.running(device), torch.no_grad(), torch.autocast(device.type, enabled=False):
             yield
-        if self._on_spent is not None:
-            self._on_spent(time.perf_counter() - started)
 
     def _failed(self, error: Exception) -> None:
         self._profiler = None

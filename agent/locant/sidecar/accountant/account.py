@@ -19,7 +19,7 @@ from locant.sidecar.accountant.cost import latency, memory, shape_of
 from locant.sidecar.accountant.drift import DriftWindow
 from locant.sidecar.accountant.entropy import EntropyLedger
 from locant.sidecar.accountant.heads import HeadView
-from locant.sidecar.accountant.health import Coverage, ProbeLedger
+from locant.sidecar.accountant.health import Coverage, Overhead, ProbeLedger
 from locant.sidecar.accountant.integrity import Verdict, decoded_chunks, integrity, streamed_chunks
 from locant.sidecar.accountant.lengths import NewSequence, PrefillTracker, told
 from locant.sidecar.accountant.steps import StepBook
@@ -45,6 +45,7 @@ class Account:
         self._heads = HeadView()
         self._canary = CanaryLedger()
         self._coverage = Coverage()
+        self._overhead = Overhead()
         self._probes: dict[int, ProbeLedger] = {}
         self._last_time: float | None = None
 
@@ -70,6 +71,7 @@ class Account:
         yield from self._drift.live(self.subject)
         yield from self._entropy.live(self.subject)
         yield from self._coverage.live(self.subject)
+        yield from self._overhead.live(self.subject)
         if self.subject.config.debug_metrics:
             yield from self._heads.gauges(self.subject)
         if self._last_time is not None:
@@ -143,7 +145,7 @@ class Account:
         yield from told(sequences, self.subject)
 
     def _probe(self, model_id: int) -> ProbeLedger:
-        return self._probes.setdefault(model_id, ProbeLedger())
+        return self._probes.setdefault(model_id, ProbeLedger(self._overhead))
 
 
 def _heard(claimed: float, latest: float | None, now: float) -> float:

@@ -8,12 +8,13 @@ from locant.observation import ForwardFacts, ProbeHealth
 from locant.sidecar.accountant.subject import Subject
 from locant.sidecar.store import Update, add, observe, put
 from locant_slo.catalogue import metrics
-from locant_slo.catalogue.labels import REASON, SIGNAL, STAGE
+from locant_slo.catalogue.labels import LOOK, REASON, SIGNAL, STAGE
 
 _CAPTURE = STAGE.values[0]
 _DECAY = 0.99
 """Coverage speaks of the last hundred passes or so: a signal lost after a month of service must show at once."""
 
+_FADE = 0.5
 _MOST_KEYS = 256
 
 
@@ -62,11 +63,30 @@ class Coverage:
                 yield put(metrics.WATCH_COVERAGE, (signal, *subject.labels), min(seen / self._passes, 1.0))
 
 
+class Overhead:
+    """The probes' time over the model's; the older half of the reports fades, so that a change shows in seconds."""
+
+    def __init__(self) -> None:
+        self._spent = self._forward = 0.0
+
+    def take(self, spent_seconds: float, forward_seconds: float) -> None:
+        """What one probe reported since its last report."""
+        if forward_seconds > 0:
+            self._spent = _FADE * self._spent + spent_seconds
+            self._forward = _FADE * self._forward + forward_seconds
+
+    def live(self, subject: Subject) -> Iterator[Update]:
+        """The ratio; nothing before the first pass."""
+        if self._forward > 0:
+            yield put(metrics.PROBE_OVERHEAD, subject.labels, self._spent / self._forward)
+
+
 class ProbeLedger:
     """One probe's cumulative numbers, followed across its restarts."""
 
-    def __init__(self) -> None:
+    def __init__(self, overhead: Overhead) -> None:
         self._deltas = Deltas()
+        self._overhead = overhead
         self._passes = 0
 
     def count_pass(self) -> None:
@@ -78,7 +98,11 @@ class ProbeLedger:
         yield from drops(self._deltas, dict(health.dropped))
         for signal, count in health.errors:
             yield add(metrics.PROBE_ERRORS, (signal, *subject.labels), self._deltas.take(f"errors {signal}", count))
+        for outcome, count in health.looks:
+            if outcome in LOOK.values:
+                yield add(metrics.PROBE_LOOKS, (outcome, *subject.labels), self._deltas.take(f"looks {outcome}", count))
         spent = self._deltas.take(_CAPTURE, health.capture_seconds)
+        self._overhead.take(spent, self._deltas.take("forward", health.forward_seconds))
         if self._passes:
             yield observe(metrics.PROBE_DURATION, (_CAPTURE,), spent / self._passes, self._passes)
         self._passes = 0

@@ -1,0 +1,78 @@
+"""How much of one pass is looked at, and what a look takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+
+import torch
+
+from locant.probe.timing import Stopwatch
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much of a pass's attention is looked at: query rows, and layers whose weights are computed."""
+
+    rows: int
+    layers: int
+
+    @property
+    def size(self) -> int:
+        """What the price grows with."""
+        return self.rows * self.layers
+
+
+ATTENTION_EFFORTS = (Effort(32, 4), Effort(16, 4), Effort(16, 2), Effort(8, 1))
+"""From most to least."""
+
+ROTARY_EFFORTS = (Effort(1, 1),)
+"""Cos and sin are compared at a few positions or not at all."""
+
+
+class Interest(Enum):
+    """How much a pass is wanted: not at all, as one of the share that is sampled, as the first of its kind."""
+
+    NONE = 0
+    SHARE = 1
+    NEW = 2
+
+
+@dataclass(slots=True)
+class Look:
+    """One look under way, at `subject` ("attention", "rotary"). `free`: it is not charged to the budget.
+
+    `reserved_seconds` is what it is expected to take, `host_seconds` what it took of the host's time so far.
+    """
+
+    subject: str
+    effort: Effort
+    free: bool = False
+    reserved_seconds: float = 0.0
+    host_seconds: float = 0.0
+    timer: Callable[[], float] = time.perf_counter
+    _watches: list[Stopwatch] = field(default_factory=list)
+
+    @contextmanager
+    def running(self, device: torch.device | None) -> Iterator[None]:
+        """What happens inside is work of this look, on the host and on the device's current stream."""
+        watch = Stopwatch(device, self.timer)
+        try:
+            yield
+        finally:
+            watch.stop(device)
+            self.host_seconds += watch.host_seconds
+            if watch.on_device:
+                self._watches.append(watch)
+
+    @property
+    def seconds(self) -> float:
+        """What it took: the host's time or the device's, whichever is longer. Ask when the pass's device is ready."""
+        return max(self.host_seconds, sum(watch.seconds for watch in self._watches))
+
+    def forget_device(self) -> None:
+        """Answer with the host's time from now on: the device failed, or nobody waits for it."""
+        self._watches.clear()
