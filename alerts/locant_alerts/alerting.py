@@ -10,6 +10,7 @@ from locant_alerts.words import PERCENT, says, shown, subject
 from locant_slo import burn, names, promql
 from locant_slo.counts import scope_of
 from locant_slo.durations import format_duration
+from locant_slo.exclusions import unless_excluded, unless_maintained
 from locant_slo.spec import Objective, Spec, Tier
 
 _MEMORY_SECONDS = 3_600
@@ -29,7 +30,7 @@ def burn_alert(spec: Spec, objective: Objective, tier: Tier) -> Alert:
     enough = number(objective.alerting.minimum_bad_events - Decimal("0.5"))
     return Alert(
         alert=names.BURN_ALERT.format(Slo=names.camel(objective.name)),
-        expr=f"{long} > {limit}\nand {short} > {limit}\nand {bad} > {enough}",
+        expr=unless_excluded(spec, objective, f"{long} > {limit}\nand {short} > {limit}\nand {bad} > {enough}"),
         hold_seconds=tier.hold,
         keep_seconds=objective.alerting.keep_firing_for,
         labels={
@@ -58,13 +59,17 @@ def _burn_words(spec: Spec, objective: Objective, tier: Tier) -> dict[str, str]:
         ),
         (
             f"{promise}An event is {event}; it is bad when {bad}. "
-            f"At {speed} times the sustainable speed or more the budget of {format_duration(objective.window)} "
+            f"At {speed} times the sustainable speed or more the budget of {_budget_time(objective)} "
             f"is gone in {format_duration(_exhaustion_seconds(objective, tier))} or less. "
             "Look for a positional fault alert of the same model: it names the cause. "
             "Otherwise compare with the last release and roll back."
         ),
         names.BURN_RUNBOOK,
     )
+
+
+def _budget_time(objective: Objective) -> str:
+    return f"a {objective.calendar.period}" if objective.calendar else format_duration(objective.window)
 
 
 def _exhaustion_seconds(objective: Objective, tier: Tier) -> int:
@@ -98,7 +103,7 @@ def _no_data(spec: Spec, objective: Objective, expr: str, labels: dict[str, str]
     no_data = objective.alerting.no_data
     return Alert(
         alert=names.NO_DATA_ALERT.format(Slo=names.camel(objective.name)),
-        expr=expr,
+        expr=unless_maintained(spec, expr),
         hold_seconds=no_data.after,
         keep_seconds=0,
         labels={**static_labels(spec, objective), **labels, names.SEVERITY: no_data.severity},

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from locant_alerts.inputs import is_opaque, told
-from locant_alerts.scenario import Check, Scenario, firing, quiet, steps
+from locant_alerts.scenario import Check, Scenario, firing, quiet, steps, subject
 from locant_alerts.series import recorded
 from locant_alerts.timeline import Run, Timeline
-from locant_slo import burn, names
+from locant_slo import burn, names, promql
 from locant_slo.durations import format_duration
 from locant_slo.spec import Objective, Spec, Tier
 
@@ -123,6 +123,29 @@ def no_data_scenarios(spec: Spec, objective: Objective, step: int) -> Iterator[S
     checks = (quiet(here + after - 1, alert, gone), firing(last, alert, gone))
     others = {**who, names.CAUSE: "vanished", objective.budget_group[0]: "tested"}
     yield Scenario(f"{objective.name}: one group is gone", series, (*checks, quiet(last, alert, others)))
+
+
+def excluded_scenarios(spec: Spec, objective: Objective, step: int) -> Iterator[Scenario]:
+    """What happens in maintenance, or in the quiet after a release, pages nobody and costs nothing.
+
+    The stretch is told as its recorded series: promtool's clock begins in 1970, before any maintenance.
+    """
+    who = {names.SERVICE: spec.service}
+    stretches = {}
+    if spec.maintenance:
+        stretches["maintenance"] = promql.selector(names.MAINTENANCE, who | {names.STRETCH: "tested"})
+    if spec.deploys is not None:
+        released = {name: subject(objective).get(name, "tested") for name in spec.deploys.by}
+        stretches["the quiet after a release"] = promql.selector(names.DEPLOY, who | released)
+    before, within, last = 20, 10, _CALM_STEPS
+    bad = Run(within, 10 * objective.alerting.minimum_bad_events, Decimal(10 * objective.alerting.minimum_bad_events))
+    runs = (Run(before, bad.events), bad, Run(last - before - within, bad.events))
+    budget = recorded(names.BUDGET_REMAINING, spec, objective)
+    for name, series in stretches.items():
+        calm = quiet(last, _alert(objective), _who(spec, objective), over=format_duration(last * step))
+        unspent = Check(f"sum({budget})", last, (({}, 1),))
+        told_of = (*told(spec, objective, [Timeline(runs)], step), (series, f"_x{before} 1x{within} stale"))
+        yield Scenario(f"{objective.name}: {name}", told_of, (calm, unspent))
 
 
 def _alert(objective: Objective) -> str:

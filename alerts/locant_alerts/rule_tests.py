@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from locant_alerts.burn_scenarios import calm_scenarios, no_data_scenarios, tier_scenario
+from locant_alerts.burn_scenarios import calm_scenarios, excluded_scenarios, no_data_scenarios, tier_scenario
 from locant_alerts.health_scenarios import fault_scenarios, health_scenarios
 from locant_alerts.rules import build_groups
 from locant_alerts.scenario import Scenario, as_test, step_seconds
@@ -48,6 +48,7 @@ def _objective(spec: Spec, objective: Objective, step: int) -> Iterator[Scenario
     for tier in objective.alerting.tiers:
         yield tier_scenario(spec, objective, tier, step)
     yield from calm_scenarios(spec, objective, step)
+    yield from excluded_scenarios(spec, objective, step)
     yield from no_data_scenarios(spec, objective, step)
 
 

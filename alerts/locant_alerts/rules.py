@@ -9,8 +9,9 @@ from locant_alerts.alerting import burn_alert, no_data_alerts
 from locant_alerts.faults import fault_alert
 from locant_alerts.health import health_alerts
 from locant_alerts.model import Alert, Group, Recording
-from locant_alerts.recording import budget_rules, burn_rate_rule, prepared_rules, window_rules
+from locant_alerts.recording import budget_rules, burn_rate_rule, calendar_rules, prepared_rules, window_rules
 from locant_alerts.series import interval_seconds
+from locant_alerts.stretches import time_group
 from locant_alerts.text import dump
 from locant_slo import burn
 from locant_slo.durations import format_duration
@@ -20,7 +21,8 @@ from locant_slo.spec import Objective, Spec
 
 def build_groups(spec: Spec) -> tuple[Group, ...]:
     """Every rule of a service, grouped by objective and evaluation interval; what feeds stands before what it feeds."""
-    groups = [group for objective in spec.objectives for group in _objective_groups(spec, objective)]
+    groups = [*time_group(spec)]
+    groups += [group for objective in spec.objectives for group in _objective_groups(spec, objective)]
     faults = tuple(fault_alert(spec, mode) for mode in FailureMode)
     groups.append(Group(f"{spec.service}/faults", spec.scrape_interval, faults))
     health = health_alerts(spec)
@@ -34,7 +36,10 @@ def _objective_groups(spec: Spec, objective: Objective) -> list[Group]:
     for window in burn.recorded_windows(objective):
         by_interval[interval_seconds(window, spec)] += window_rules(spec, objective, window)
     by_interval[interval_seconds(burn.burn_rate_window(objective), spec)].append(burn_rate_rule(spec, objective))
-    by_interval[interval_seconds(objective.window, spec)] += budget_rules(spec, objective)
+    by_interval[interval_seconds(objective.window, spec)] += [
+        *calendar_rules(spec, objective),
+        *budget_rules(spec, objective),
+    ]
     if objective.alerting.enabled:
         for tier in objective.alerting.tiers:
             by_interval[interval_seconds(tier.long, spec)].append(burn_alert(spec, objective, tier))

@@ -47,10 +47,11 @@ def budget_spent_at_detection(tier: Tier, window: int) -> Decimal:
 
 
 def recorded_windows(objective: Objective) -> tuple[int, ...]:
-    """Every window in seconds for which counts and the error ratio are recorded, shortest first."""
+    """Every rolling window in seconds for which counts and the error ratio are recorded, shortest first."""
     tiers = objective.alerting.tiers if objective.alerting.enabled else ()
     ends = {seconds for tier in tiers for seconds in (tier.short, tier.long)}
-    return tuple(sorted(ends | {BASE_WINDOW_SECONDS, burn_rate_window(objective), objective.window}))
+    promised = {objective.window} if objective.calendar is None else set()
+    return tuple(sorted(ends | {BASE_WINDOW_SECONDS, burn_rate_window(objective)} | promised))
 
 
 def burn_rate_window(objective: Objective) -> int:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from locant_slo import burn, names, promql
 from locant_slo.durations import format_duration
+from locant_slo.exclusions import excludes, without_excluded
 from locant_slo.indicators.scope import Scope
 from locant_slo.spec import Objective, Spec
 
@@ -20,11 +21,23 @@ def scope_of(spec: Spec, objective: Objective) -> Scope:
 
 
 def counts(spec: Spec, objective: Objective, window: int) -> tuple[str, str]:
-    """PromQL for the bad and for all events of a window, one sample for each group."""
+    """PromQL for the bad and for all events of a window, one sample for each group, without what is excluded.
+
+    The base window is the exception: the excluded events are picked out of it. Alerts are silent meanwhile.
+    """
+    bad, everything = _counted(spec, objective, window)
+    if window <= burn.BASE_WINDOW_SECONDS or not excludes(spec):
+        return bad, everything
+    which = {names.SLO: objective.name, names.SERVICE: spec.service}
+    return without_excluded(objective, which, window, bad, everything)
+
+
+def _counted(spec: Spec, objective: Objective, window: int) -> tuple[str, str]:
     if window > LONGEST_RAW_SECONDS and not objective.indicator.sums_itself:
-        return summed(names.BAD_INCREASE, spec, objective, window), summed(
-            names.EVENTS_INCREASE, spec, objective, window
+        bad, everything = (
+            summed(name, spec, objective, window) for name in (names.BAD_INCREASE, names.EVENTS_INCREASE)
         )
+        return bad, everything
     scope = scope_of(spec, objective)
     return objective.indicator.count_bad(window, scope), objective.indicator.count_all(window, scope)
 
@@ -33,8 +46,13 @@ def summed(name: str, spec: Spec, objective: Objective, window: int) -> str:
     """The sum of the recorded base counts, each weighed with the share of it that the next one does not repeat."""
     base = name.format(window=format_duration(burn.BASE_WINDOW_SECONDS))
     which = {names.SLO: objective.name, names.SERVICE: spec.service}
-    share = Decimal(base_interval_seconds(spec)) / burn.BASE_WINDOW_SECONDS
-    return f"sum_over_time({promql.selector(base, which, window=format_duration(window))}) * {promql.number(share)}"
+    over = promql.selector(base, which, window=format_duration(window))
+    return f"sum_over_time({over}) * {promql.number(new_share(spec))}"
+
+
+def new_share(spec: Spec) -> Decimal:
+    """The share of a base count that the one before it does not hold."""
+    return Decimal(base_interval_seconds(spec)) / burn.BASE_WINDOW_SECONDS
 
 
 def interval_seconds(window: int, spec: Spec) -> int:

@@ -15,7 +15,12 @@ from locant_slo.indicators.counting import Instant, Selects
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 """In PromQL's order: `day_of_week()` is 0 on Sundays."""
 WEEK_SECONDS = 604_800
-_PERIOD_SECONDS = {"week": WEEK_SECONDS, "month": 2_592_000, "quarter": 7_776_000}
+_DAY_SECONDS = 86_400
+_PERIOD_SECONDS = {
+    "week": (WEEK_SECONDS, 8 * _DAY_SECONDS),
+    "month": (30 * _DAY_SECONDS, 32 * _DAY_SECONDS),
+    "quarter": (90 * _DAY_SECONDS, 93 * _DAY_SECONDS),
+}
 
 
 def _zone(value: str) -> str:
@@ -46,7 +51,12 @@ class Calendar(Closed):
     @property
     def nominal_seconds(self) -> int:
         """The length that burn rates reckon with: 7, 30 or 90 days, whatever this period's own length."""
-        return _PERIOD_SECONDS[self.period]
+        return _PERIOD_SECONDS[self.period][0]
+
+    @property
+    def longest_seconds(self) -> int:
+        """No period of this kind is longer, however the clocks are changed in it."""
+        return _PERIOD_SECONDS[self.period][1]
 
 
 class Weekly(Closed):
