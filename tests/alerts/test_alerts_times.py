@@ -26,7 +26,14 @@ LONE = {
     "alerting": {"tiers": [FAST], "no_data": {"action": "ignore"}},
 }
 ZONES = ("Europe/Berlin", "America/New_York", "Pacific/Auckland")
-STRETCHES = (("2026-03-05", 36), ("2026-10-01", 34), ("2026-12-27", 8))
+STRETCHES = (
+    ("2026-03-07", 2),
+    ("2026-03-28", 5),
+    ("2026-09-26", 2),
+    ("2026-10-24", 2),
+    ("2026-10-31", 2),
+    ("2026-12-30", 3),
+)
 """Where clocks change, and where weeks, months, quarters and years begin."""
 
 
