@@ -27,7 +27,7 @@ def frame(
     start: str = "now-6h",
 ) -> Dashboard:
     """A board with the variables, links, tags and deploy marks that all boards have."""
-    templates = [variables.datasource(), *variables.release(spec), *more_variables]
+    templates = [variables.datasource(), *variables.release(spec), *variables.groups(spec), *more_variables]
     return Dashboard(
         title=f"Locant / {title} / {spec.service}",
         description=description,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from locant_dashboards.grafana import Step
-from locant_dashboards.queries import CHOSEN
+from locant_dashboards.queries import CHOSEN, chosen_groups, extra_groups
 from locant_slo import burn, names, promql
 from locant_slo.durations import format_duration
 from locant_slo.indicators import BY_ID
@@ -69,8 +69,8 @@ def _reach(spec: Spec, slos: list[str], long: int, short: int, factor: float) ->
     """The smaller of both windows' burn rates over the tier's factor; absent unless both are there, as the alert is."""
     which = {names.SERVICE: spec.service, names.SLO: "~" + "|".join(slos)}
     budget = f"{promql.matching((names.SLO,))} group_left () (1 - {promql.selector(names.OBJECTIVE, which)})"
-    chosen = {**which, **CHOSEN}
+    chosen = {**which, **CHOSEN, **chosen_groups(spec)}
     one = promql.selector(names.ERROR_RATIO.format(window=format_duration(long)), chosen)
     other = promql.selector(names.ERROR_RATIO.format(window=format_duration(short)), chosen)
     smaller = f"(({one} <= {other}) or ({other} < {one}))"
-    return f"max {promql.grouping((names.SLO,))} ({smaller} / {budget}) / {factor:g}"
+    return f"max {promql.grouping((names.SLO, *extra_groups(spec)))} ({smaller} / {budget}) / {factor:g}"

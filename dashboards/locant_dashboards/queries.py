@@ -40,9 +40,10 @@ class Queries:
         return promql.selector(metric, narrowed, window=window, suffix=suffix)
 
     def recorded(self, name: str) -> str:
-        """A selector of a recorded series of this service, for the chosen models."""
+        """A selector of a recorded series of this service, for the chosen models and groups."""
         model = la.MODEL.name
-        return promql.selector(name, {names.SERVICE: self.spec.service, model: CHOSEN[model]})
+        chosen = {model: CHOSEN[model], **chosen_groups(self.spec)}
+        return promql.selector(name, {names.SERVICE: self.spec.service, **chosen})
 
     def rate(
         self,
@@ -90,6 +91,18 @@ class Queries:
     def gauge(self, aggregation: str, metric: Metric, by: Iterable[Label | str] = ()) -> str:
         """A gauge, aggregated by labels."""
         return f"{aggregation} {promql.grouping(by)} ({self.one(metric)})"
+
+
+def extra_groups(spec: Spec) -> tuple[str, ...]:
+    """Labels beside model and release that have budgets of their own, such as a tenant."""
+    release = {label.name for label in RELEASE}
+    found = (label for objective in spec.objectives for label in objective.budget_group)
+    return tuple(label for label in dict.fromkeys(found) if label not in release)
+
+
+def chosen_groups(spec: Spec) -> dict[str, str]:
+    """What the board's variables select of those."""
+    return {label: f"~${label}" for label in extra_groups(spec)}
 
 
 def spelled(matchers: Mapping[Label, str] | None) -> dict[str, str]:

@@ -8,8 +8,8 @@ from grafanalib import core as G  # noqa: N812
 
 from locant_dashboards.costs import HOURLY_PRICE
 from locant_dashboards.grafana import DATASOURCE, PromTarget
-from locant_dashboards.queries import CHOSEN, RELEASE, Queries, legend
-from locant_slo import promql
+from locant_dashboards.queries import CHOSEN, RELEASE, Queries, extra_groups, legend
+from locant_slo import names, promql
 from locant_slo.catalogue import Label, metrics
 from locant_slo.catalogue import labels as la
 from locant_slo.spec import Spec
@@ -32,6 +32,12 @@ def release(spec: Spec) -> list[G.Template]:
     return [_label_values(la.MODEL, models, "Model"), _label_values(la.MODEL_VERSION, releases, "Release")]
 
 
+def groups(spec: Spec) -> list[G.Template]:
+    """The values on show of every other label that has budgets of its own; everything at first."""
+    budgets = promql.selector(names.BUDGET_REMAINING, {names.SERVICE: spec.service})
+    return [_label_values(label, budgets, label.replace("_", " ").capitalize()) for label in extra_groups(spec)]
+
+
 def focus(q: Queries) -> list[G.Template]:
     """The layer and head whose attention map is on show."""
     heads = q.one(metrics.HEAD_HEAT, {la.LAYER: f"~${la.LAYER.name}"})
@@ -52,8 +58,8 @@ def deploys(q: Queries) -> dict[str, Any]:
     """
     identity = (*RELEASE, _config_hash())
     now = q.one(metrics.MODEL_INFO)
-    names = promql.grouping(identity)
-    expr = f"max {names} ({now}) unless max {names} ({now} offset {_DEPLOY_AGE})"
+    by = promql.grouping(identity)
+    expr = f"max {by} ({now}) unless max {by} ({now} offset {_DEPLOY_AGE})"
     return {
         "datasource": dict(DATASOURCE),
         "enable": True,
@@ -71,10 +77,11 @@ def _config_hash() -> Label:
     return next(label for label in metrics.MODEL_INFO.labels if label.name == "config_hash")
 
 
-def _label_values(label: Label, selector: str, title: str, sort: int = _ALPHABETIC) -> G.Template:
-    query = f"label_values({selector}, {label.name})"
+def _label_values(label: Label | str, selector: str, title: str, sort: int = _ALPHABETIC) -> G.Template:
+    name = label if isinstance(label, str) else label.name
+    query = f"label_values({selector}, {name})"
     return G.Template(
-        name=label.name,
+        name=name,
         label=title,
         query={"qryType": 1, "query": query, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
         dataSource=dict(DATASOURCE),

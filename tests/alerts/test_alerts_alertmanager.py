@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from alert_support import make_spec
 
 from locant_alerts.alertmanager import build_alertmanager, receiver
@@ -120,3 +121,63 @@ def settled(url: str, count: int) -> bool:
     """All alerts are there and the states have been worked out."""
     alerts = get(url, "/api/v2/alerts")
     return len(alerts) == count and not any(alert["status"]["state"] == "unprocessed" for alert in alerts)
+
+
+NIGHT = {"name": "night", "days": ["sat", "wed"], "start": "22:30", "lasts": "26h", "time_zone": "Europe/Berlin"}
+SHARDED = {
+    "name": "integrity",
+    "indicator": "position_integrity",
+    "target": 0.999,
+    "group_by": ["model", "tenant", "shard"],
+    "similar": ["shard"],
+}
+
+
+def written(folder: Path, *specs: Any) -> tuple[Path, dict[str, Any]]:
+    path = folder / "alertmanager.yaml"
+    path.write_text(build_alertmanager(specs))
+    return path, yaml.safe_load(path.read_text())
+
+
+def test_a_stretch_is_muted_across_midnights(program, tmp_path):
+    path, content = written(tmp_path, make_spec(routing={"mute": [NIGHT]}))
+    run = subprocess.run([program("amtool"), "check-config", path], capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    (interval,) = content["time_intervals"]
+    shown = [
+        (part["weekdays"][0], part["times"][0]["start_time"], part["times"][0]["end_time"])
+        for part in interval["time_intervals"]
+    ]
+    assert shown == [
+        ("saturday", "22:30", "24:00"),
+        ("sunday", "00:00", "24:00"),
+        ("monday", "00:00", "00:30"),
+        ("wednesday", "22:30", "24:00"),
+        ("thursday", "00:00", "24:00"),
+        ("friday", "00:00", "00:30"),
+    ]
+    assert all(route["mute_time_intervals"] == ["chat/night"] for route in content["route"]["routes"])
+
+
+def test_weekly_maintenance_is_muted_too_and_other_kinds_are_left_to_the_rules(tmp_path):
+    once = {"name": "once", "at": "2026-12-24T22:00:00+01:00", "lasts": "2h"}
+    _, content = written(tmp_path, make_spec(maintenance=[NIGHT, once]))
+    assert [interval["name"] for interval in content["time_intervals"]] == ["chat/night"]
+
+
+def test_groups_are_told_apart_and_similar_ones_are_one_notification(program, tmp_path):
+    path, content = written(tmp_path, make_spec(SHARDED))
+    assert content["route"]["group_by"] == ["service", "model", "model_version", "tenant"]
+    alike = content["route"]["routes"][0]["routes"][0]
+    assert (alike["group_by"], alike["matchers"]) == (["service", "similarity"], ['similarity!=""'])
+    labels = ["team=ml-platform", "service=chat", "severity=page", "slo=integrity", "similarity=chat/integrity/m/t"]
+    wanted = "--verify.receivers=ml-platform/chat/page"
+    command = [program("amtool"), "config", "routes", "test", f"--config.file={path}", wanted, *labels]
+    assert subprocess.run(command, capture_output=True).returncode == 0
+
+
+def test_inhibition_stays_within_one_group(tmp_path):
+    _, content = written(tmp_path, make_spec(SHARDED))
+    promises = [rule["equal"] for rule in content["inhibit_rules"] if "slo" in rule["equal"]]
+    assert promises
+    assert all("tenant" in equal and "shard" not in equal for equal in promises)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from locant_dashboards.ask import now, over_time
 from locant_dashboards.grafana import BarGauge, Line, Step, TimeSeries
 from locant_dashboards.objectives import TierReach, factors, tier_reaches
-from locant_dashboards.queries import RELEASE, Queries
+from locant_dashboards.queries import RELEASE, Queries, extra_groups
 from locant_slo import names, promql
 from locant_slo.spec import Spec
 
 
 def budgets(spec: Spec, q: Queries) -> Line:
     """What is left of each error budget, now and over time."""
-    expr = f"min {promql.grouping((names.SLO,))} ({q.recorded(names.BUDGET_REMAINING)})"
+    by = (names.SLO, *extra_groups(spec))
+    expr = f"min {promql.grouping(by)} ({q.recorded(names.BUDGET_REMAINING)})"
     steps = (Step("red"), Step("orange", 0.1), Step("green", 0.3))
     left = BarGauge(
         title="Budget left",
@@ -23,7 +24,7 @@ def budgets(spec: Spec, q: Queries) -> Line:
         maximum=1,
         steps=steps,
         data_links=(_to_oncall(spec),),
-        targets=[now(expr, names.SLO)],
+        targets=[now(expr, *by)],
     )
     trend = TimeSeries(
         title="Budget left over time",
@@ -32,7 +33,7 @@ def budgets(spec: Spec, q: Queries) -> Line:
         maximum=1,
         steps=(Step("red"), Step("green", 0)),
         threshold_lines=True,
-        targets=[over_time(expr, names.SLO)],
+        targets=[over_time(expr, *by)],
     )
     return Line((left, trend), height=9)
 
@@ -45,7 +46,7 @@ def _to_oncall(spec: Spec) -> dict[str, object]:
 
 def burn(spec: Spec, q: Queries) -> Line:
     """How fast each budget burns, and how close that is to each tier."""
-    lines = factors(spec)
+    lines, by = factors(spec), (names.SLO, *extra_groups(spec))
     rate = TimeSeries(
         title="Burn rate by SLO",
         description="How many times faster than sustainable the error budget is spent; 1 spends it exactly by the end "
@@ -54,13 +55,13 @@ def burn(spec: Spec, q: Queries) -> Line:
         minimum=0,
         steps=(Step("green"), *(Step("orange" if line < lines[-1] else "red", line) for line in lines)),
         threshold_lines=True,
-        targets=[over_time(f"max {promql.grouping((names.SLO,))} ({q.recorded(names.BURN_RATE)})", names.SLO)],
+        targets=[over_time(f"max {promql.grouping(by)} ({q.recorded(names.BURN_RATE)})", *by)],
     )
     tiers = tier_reaches(spec)
-    return Line((rate, _reach(tiers)) if tiers else (rate,), height=9)
+    return Line((rate, _reach(tiers, by)) if tiers else (rate,), height=9)
 
 
-def _reach(tiers: list[TierReach]) -> BarGauge:
+def _reach(tiers: list[TierReach], by: tuple[str, ...]) -> BarGauge:
     return BarGauge(
         title="How close each tier is to firing",
         description="The smaller burn rate of a tier's two windows over its threshold. At 100 % both windows are over "
@@ -69,5 +70,5 @@ def _reach(tiers: list[TierReach]) -> BarGauge:
         minimum=0,
         maximum=1,
         steps=(Step("green"), Step("orange", 0.5), Step("red", 1)),
-        targets=[now(tier.expr, names.SLO, called=tier.title) for tier in tiers],
+        targets=[now(tier.expr, *by, called=tier.title) for tier in tiers],
     )

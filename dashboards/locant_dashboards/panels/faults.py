@@ -8,7 +8,7 @@ from locant_dashboards.ask import rows
 from locant_dashboards.frame import runbook
 from locant_dashboards.grafana import Line, Override, Table
 from locant_dashboards.grafana.table import columns
-from locant_dashboards.queries import RANGE, RELEASE, Queries
+from locant_dashboards.queries import RANGE, RELEASE, Queries, extra_groups
 from locant_slo import names, promql
 from locant_slo.catalogue import labels as la
 from locant_slo.catalogue import metrics
@@ -29,7 +29,7 @@ def firing(spec: Spec) -> Line:
         names.FAULT: "Fault",
         la.MODEL.name: "Model",
         la.MODEL_VERSION.name: "Release",
-    }
+    } | {label: label.replace("_", " ").capitalize() for label in extra_groups(spec)}
     which = promql.selector(_ALERTS, {"alertstate": "firing", names.SERVICE: spec.service})
     panel = Table(
         title="Alerts that fire",
