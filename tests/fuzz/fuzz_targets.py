@@ -15,7 +15,8 @@ from fuzz_seeds import CANARY, CONFIG, HISTORY, INCIDENTS, OBSERVATIONS, POD, RE
 
 from locant.canary.report import load_results
 from locant.canary.suite import LABEL_FREE, load_suite
-from locant.kubernetes import Injection, inject
+from locant.kubernetes.inject import inject
+from locant.kubernetes.sidecar import Injection
 from locant.manifest import Manifest, read_manifest, write_manifest
 from locant.observation import ModelAttached, Observation
 from locant.sidecar.config import AgentConfig, load_config

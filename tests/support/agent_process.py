@@ -30,11 +30,12 @@ def decode_pass(number: int) -> ForwardFacts:
 class AgentProcess:
     """A running agent with its addresses."""
 
-    def __init__(self, folder: Path, *flags: str) -> None:
+    def __init__(self, folder: Path, *flags: str, program: tuple[str, ...] = ()) -> None:
         self.socket = str(folder / "agent.sock")
         self.port = free_port()
         self.log = folder / "agent.log"
-        command = [sys.executable, "-m", "locant.cli", "agent", f"--web.listen-address=127.0.0.1:{self.port}"]
+        start = program or (sys.executable, "-m", "locant.cli")
+        command = [*start, "agent", f"--web.listen-address=127.0.0.1:{self.port}"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([*command, f"--socket.path={self.socket}", *flags], stdout=log, stderr=log)
 
@@ -59,9 +60,9 @@ class AgentProcess:
         """The first such sample, None without one."""
         return next(iter(self.values(metric, **labels)), None)
 
-    def passes(self) -> float:
-        """Decode passes counted so far."""
-        return self.value(metrics.FORWARD_PASSES, phase="decode", outcome="ok", model="chat") or 0.0
+    def passes(self, phase: str = "decode") -> float:
+        """Passes of one phase counted so far."""
+        return self.value(metrics.FORWARD_PASSES, phase=phase, outcome="ok", model="chat") or 0.0
 
     def dropped(self) -> float:
         """Everything counted as lost."""
@@ -78,9 +79,9 @@ class AgentProcess:
         self.process.wait(10)
 
 
-def started(folder: Path, *flags: str) -> AgentProcess:
-    """An agent that is ready."""
-    agent = AgentProcess(folder, *flags)
+def started(folder: Path, *flags: str, program: tuple[str, ...] = ()) -> AgentProcess:
+    """An agent that is ready. `program`: what runs `locant` instead of its module."""
+    agent = AgentProcess(folder, *flags, program=program)
     try:
         eventually(agent.ready)
     except BaseException:

@@ -40,8 +40,8 @@ class OtlpReceiver:
 
 
 @contextlib.contextmanager
-def otlp_receiver() -> Iterator[OtlpReceiver]:
-    """A running receiver at `url` + /v1/metrics and /v1/traces."""
+def otlp_receiver(port: int = 0) -> Iterator[OtlpReceiver]:
+    """A running receiver at `url` + /v1/metrics and /v1/traces; at any free port if none is given."""
     receiver = OtlpReceiver()
 
     class Handler(BaseHTTPRequestHandler):
@@ -61,7 +61,7 @@ def otlp_receiver() -> Iterator[OtlpReceiver]:
         def log_message(self, format: str, *args: object) -> None:
             """Nothing: the tests look at what arrived."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     receiver.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()

@@ -1,0 +1,62 @@
+"""Everything that the world does to an agent, at full scale: `python benchmarks/agent_chaos.py`.
+
+    python benchmarks/agent_chaos.py [--only agent_stopped,crowd] [--small] [--json OUT]
+
+The scenarios of tests/chaos/chaos_scenarios.py, with a minute's stop, 10,000 connections and 1 GiB of garbage. Printed
+for each: passes of the watched model and how many answered otherwise than unwatched (or failed), what the model's side
+dropped and what the agent counted as lost, the median time of a pass before, during and after, the longest one, and a
+verdict. Times are of a shared machine: read the ratio of the medians. Exit status 1 when a verdict is bad.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1] / "tests"
+sys.path[:0] = [str(TESTS), str(TESTS / "chaos")]
+
+from chaos_scenarios import FULL, SCENARIOS, Scale, play
+from chaos_stage import Verdict
+
+
+def line(name: str, found: Verdict) -> str:
+    """One scenario's row."""
+    good = found.untouched and found.loss_counted
+    ratio = found.during_ms / found.before_ms if found.before_ms else 0.0
+    lost = ", ".join(f"{count} {reason}" for reason, count in found.dropped.items() if count) or "nothing"
+    times = (
+        f"{found.before_ms:.2f}/{found.during_ms:.2f}/{found.after_ms:.2f} ms ({ratio:.2f}x), {found.longest_ms:.0f}"
+    )
+    return (
+        f"{name:20} {'untouched, counted, recovered' if good else 'BAD'}: {found.passes} passes, {found.wrong_outputs} "
+        f"wrong, {found.errors} failed; dropped {lost}, agent counted {found.counted_as_dropped:.0f}; {times} at most. "
+        f"{found.note}"
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="scenarios, with commas between")
+    parser.add_argument("--small", action="store_true", help="at the suite's scale")
+    parser.add_argument("--json", type=Path)
+    chosen = parser.parse_args()
+    names, found = set(chosen.only.split(",")) - {""}, {}
+    for scenario in SCENARIOS:
+        if names and scenario.__name__ not in names:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            verdict = play(scenario, Path(folder), Scale() if chosen.small else FULL)
+        found[scenario.__name__] = verdict
+        print(line(scenario.__name__, verdict), flush=True)
+    if chosen.json:
+        chosen.json.write_text(json.dumps({name: asdict(verdict) for name, verdict in found.items()}, indent=1))
+    return int(not all(verdict.untouched and verdict.loss_counted for verdict in found.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
