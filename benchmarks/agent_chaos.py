@@ -17,8 +17,8 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parents[1] / "tests"
-sys.path[:0] = [str(TESTS), str(TESTS / "chaos")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "chaos"))
 
 from chaos_scenarios import FULL, SCENARIOS, Scale, play
 from chaos_stage import Verdict
@@ -29,12 +29,11 @@ def line(name: str, found: Verdict) -> str:
     good = found.untouched and found.loss_counted
     ratio = found.during_ms / found.before_ms if found.before_ms else 0.0
     lost = ", ".join(f"{count} {reason}" for reason, count in found.dropped.items() if count) or "nothing"
-    times = (
-        f"{found.before_ms:.2f}/{found.during_ms:.2f}/{found.after_ms:.2f} ms ({ratio:.2f}x), {found.longest_ms:.0f}"
-    )
+    medians = f"{found.before_ms:.2f}/{found.during_ms:.2f}/{found.after_ms:.2f} ms ({ratio:.2f}x)"
     return (
         f"{name:20} {'untouched, counted, recovered' if good else 'BAD'}: {found.passes} passes, {found.wrong_outputs} "
-        f"wrong, {found.errors} failed; dropped {lost}, agent counted {found.counted_as_dropped:.0f}; {times} at most. "
+        f"wrong, {found.errors} failed; dropped {lost}, agent counted {found.counted_as_dropped:.0f}; {medians}, "
+        f"{found.longest_ms:.0f} at most. "
         f"{found.note}"
     )
 
