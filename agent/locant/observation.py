@@ -166,6 +166,19 @@ class RotaryFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyFacts:
+    """What the newest cached key of each row says of its place, read before a pass from its rotation; first rows only.
+
+    `positions`: where the key stands now, `written`: where it was written. Both `ABSENT` where nothing can be told;
+    a position `ABSENT` beside a known `written`: the key was turned since, by no whole number of positions. A pass
+    whose keys all stand where they were written, and lead up to it, has none of this to say.
+    """
+
+    positions: tuple[int, ...]
+    written: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ForwardFacts:
     """One forward pass of a watched model.
 
@@ -201,6 +214,7 @@ class ForwardFacts:
     seen: tuple[str, ...] = ()  # signals that could be seen, see the `signal` label
     trace_id: str = ""
     span_id: str = ""
+    keys: KeyFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,13 @@ from locant.probe.exclude import is_excluded
 from locant.probe.governor import Governor
 from locant.probe.growth import GrowthWatch
 from locant.probe.hooks import Guard
+from locant.probe.keys.follow import KeyFollower
+from locant.probe.keys.reader import KeyReader
 from locant.probe.looks import Looks
 from locant.probe.options import ProbeOptions
 from locant.probe.parts import PartHooks
 from locant.probe.passes import Pass, PassSlot, is_running
-from locant.probe.references import to_device
+from locant.probe.references import steady_frequencies, to_device
 from locant.probe.rows import RowRules
 from locant.probe.slopes import alibi_slopes
 from locant.probe.structure import Unit, unwrap
@@ -68,6 +70,8 @@ class UnitCapture:
         self.guard = shared.guard
         self.parts = PartHooks(unit, profile, shared.slot)
         self.growth = GrowthWatch(unit)
+        self.keys = KeyReader(unit, profile, options.key_rate)
+        self.key_follower = KeyFollower(lambda: steady_frequencies(unit), several_axes=profile.scheme == fam.MROPE)
         self.has_config = getattr(unwrap(unit.module), "config", None) is not None
         self.causal = profile.causal and not unit.encoder
         self.arm: Armer | None = None

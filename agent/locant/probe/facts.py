@@ -52,6 +52,7 @@ def forward_facts(
         seen=tuple(_seen(done)),
         trace_id=state.trace[0],
         span_id=state.trace[1],
+        keys=done.capture.key_follower.take(state, rows, arrived),
     )
 
 
@@ -163,6 +164,8 @@ def _seen(done: Finished) -> Iterator[str]:
         yield "mask"
     if state.cached is not None and (capture.has_cache or profile.kind == fam.ENCODER):
         yield "cache"
+    if state.keys_seen or profile.scheme not in (fam.ROPE, fam.MROPE) or _keeps_no_keys(done):
+        yield "keys"
     if state.rotary_seen or state.bias is not None or not rotating:
         yield "rotary"
     if state.covers_attention and "attention" not in capture.guard.off:
@@ -171,3 +174,8 @@ def _seen(done: Finished) -> Iterator[str]:
         yield "segments"
     yield "memory"
     yield "timing"
+
+
+def _keeps_no_keys(done: Finished) -> bool:
+    fresh = isinstance(done.state.cached, int) and done.state.cached == 0
+    return done.capture.unit.encoder or (done.state.cache_id == 0 and fresh)

@@ -60,6 +60,7 @@ def finish(capture: UnitCapture, state: Pass, output: Any, book: CacheBook, time
     elif returned is not state.call.cache:
         book.inherit(returned, state.cache_id)
     with torch.no_grad():
+        _keys(capture, state, cache, error)
         inputs = row_inputs(capture, state)
         tensors = _tensors(capture, state, inputs)
     return Finished(
@@ -72,6 +73,16 @@ def finish(capture: UnitCapture, state: Pass, output: Any, book: CacheBook, time
         growths=capture.growth.look(),
         cache_bytes=cache_bytes(cache) if cache is not None else 0,
     )
+
+
+def _keys(capture: UnitCapture, state: Pass, cache: Any, error: str) -> None:
+    """A pass that raised may have left half of its keys: they are not read."""
+    if error or "keys" in capture.guard.off:
+        return
+    try:
+        capture.keys.read(state, cache)
+    except Exception as failure:
+        capture.guard.failed("keys", failure)
 
 
 def _raised(output: Any) -> str:
@@ -170,6 +181,8 @@ def _tensors(capture: UnitCapture, state: Pass, inputs: RowInputs | None) -> dic
         named["hash"] = state.hashed[0]
     if state.bias is not None and state.rotary_look is not None and capture.slopes is not None:
         named["bias"] = _bias(capture, state, state.bias, capture.slopes)
+    if state.sighting is not None:
+        named |= state.sighting.tensors()
     return {**named, **attention_tensors(state.layers)} if state.layers else named
 
 

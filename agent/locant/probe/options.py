@@ -10,13 +10,13 @@ from dataclasses import dataclass
 class ProbeOptions:
     """How closely to look. The first passes and every new kind of pass are wanted whatever the rates; 0 is never.
 
-    Rates are shares of passes; attention of decode passes is looked at a quarter as often. `overhead_budget` is the
-    share of forward time that the probe may take: it looks less often and less closely than the rates say as soon as it
-    would take more (None: the rates hold, whatever they cost). `attention_layers`
-    restricts the profile (None: the first, the last and some in turn), `attention_heads` the heads that are reported
-    (None: all; computing all of a sampled row costs little more than one). `strict` raises the probe's own errors;
-    `request_ids_in_clear` lets declared request ids leave the process as they are; `trace_ids` gives (trace id, span
-    id) of the running span.
+    Rates are shares of passes; attention of decode passes is looked at a quarter as often, and keys are compared also
+    before the first passes that find their cache shortened or lengthened. `overhead_budget` is the share of forward
+    time that the probe may take: it looks less often and less closely than the rates say as soon as it would take more
+    (None: the rates hold, whatever they cost). `attention_layers` restricts the profile (None: the first, the last and
+    some in turn), `attention_heads` the heads that are reported (None: all; computing all of a sampled row costs little
+    more than one). `strict` raises the probe's own errors; `request_ids_in_clear` lets declared request ids leave the
+    process as they are; `trace_ids` gives (trace id, span id) of the running span.
     """
 
     attention_rate: float = 0.05
@@ -24,6 +24,7 @@ class ProbeOptions:
     attention_layers: tuple[int, ...] | None = None
     attention_heads: tuple[int, ...] | None = None
     rotary_rate: float = 0.05
+    key_rate: float = 0.05
     overhead_budget: float | None = 0.01
     strict: bool = False
     request_ids_in_clear: bool = False

@@ -6,7 +6,7 @@ import sys
 import threading
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
@@ -15,6 +15,9 @@ from locant.probe.effort import Look
 from locant.probe.estimates import Kind
 from locant.probe.lookups import LookupMode
 from locant.probe.timing import Stopwatch
+
+if TYPE_CHECKING:
+    from locant.probe.keys.reader import Sighting
 
 
 @dataclass(slots=True)
@@ -54,6 +57,8 @@ class Pass:
     hashed: list[Tensor] = field(default_factory=list)
     bias: Tensor | None = None
     layers: list[Any] = field(default_factory=list)
+    keys_seen: bool = False
+    sighting: Sighting | None = None
 
     @property
     def hook_seconds(self) -> float:

@@ -38,6 +38,21 @@ def frequency_book(unit: Unit) -> dict[tuple[int, str], Frequency]:
     return book
 
 
+def steady_frequencies(unit: Unit) -> list[Tensor]:
+    """The inverse frequencies in use, float64 on the host, of the rotary sets that no length changes.
+
+    Waits for the device: not for the model's thread.
+    """
+    config = text_config(unit.module)
+    found = []
+    for part in unit.rotaries:
+        for name in inv_freq_names(part.module):
+            rope = rope_of(part.module, name, config)
+            if rope is not None and not depends_on_length(rope):
+                found.append(getattr(part.module, name).detach().to("cpu", torch.float64).flatten())
+    return found
+
+
 def identity(tensor: Tensor) -> tuple[int, int]:
     """Changes when another tensor takes the place, or when this one is written to."""
     return id(tensor), 0 if tensor.is_inference() else tensor._version

@@ -64,7 +64,7 @@ REASON = Label(
 SIGNAL = Label(
     "signal",
     "one kind of thing that the probe can see",
-    ("positions", "mask", "cache", "rotary", "attention", "segments", "memory", "timing"),
+    ("positions", "mask", "cache", "keys", "rotary", "attention", "segments", "memory", "timing"),
 )
 PART = Label(
     "signal",

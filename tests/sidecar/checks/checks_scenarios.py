@@ -95,9 +95,9 @@ def draw(seed: int, flow: str | None = None) -> Spec:
     kind = flow or rng.choice(tuple(FLOWS))
     causal = kind != "score" or rng.random() < 0.5
     choice = rng.choice([p for p in PROFILES if p.causal == causal])
-    if kind in ("evict", "mrope"):
+    if kind in ("evict", "mrope", "restored"):
         choice = profile("mrope") if kind == "mrope" else profile("rope")
-    batch = 1 if kind in ("speculate", "sessions", "mrope", "evict") else rng.randint(1, 5)
+    batch = 1 if kind in ("speculate", "sessions", "mrope", "evict", "restored") else rng.randint(1, 5)
     side = rng.choice(("none", "left", "right"))
     lengths = [rng.randint(4, 24) for _ in range(batch)]
     if side == "none":
@@ -378,13 +378,36 @@ def packed(spec: Spec, stage: World, fault: str) -> None:
 
 
 def evict(spec: Spec, stage: World, fault: str) -> None:
-    """The oldest keys leave a full cache, positions run on."""
-    cache, position = stage.cache(1), spec.start
+    """The oldest keys leave a full cache. Positions run on, or go back and the kept keys are turned with them."""
+    cache, position, index = stage.cache(1), spec.start, 0
+    goes_back = bool(fault) or spec.seed % 2 == 0
     for step in range(spec.steps + 12):
         count = spec.lengths[0] if step == 0 else (1 if spec.chunk == 0 else spec.chunk)
-        stage.call([[spec.token(0, position - spec.start + i, position + i) for i in range(count)]], cache=cache)
-        position += count
+        stage.call([[spec.token(0, index + i, position + i) for i in range(count)]], cache=cache)
+        position, index, held = position + count, index + count, cache.tokens
         cache.evict(2, 12)
+        gone = held - cache.tokens
+        if goes_back and gone:
+            position -= gone
+            if fault != "not_turned":
+                cache.turn(2, (spec.amount if fault == "turned_wrong" else 0) - gone)
+
+
+def restored(spec: Spec, stage: World, fault: str) -> None:
+    """A cache that leaves the device between the turns of a session and comes back: as it was, its slots in another
+    order, or turned together with the positions. The fault: turned alone."""
+    rng = random.Random(spec.seed + 7)
+    cache, length, moved = stage.cache(1), 0, 0
+    for turn in range(spec.steps):
+        count = spec.lengths[0] if turn == 0 else spec.chunk or 1
+        start = spec.start + moved + length
+        stage.call([[spec.token(0, length + i, start + i) for i in range(count)]], cache=cache)
+        length += count
+        if fault or spec.seed % 3 == 0:
+            cache.turn(0, spec.amount)
+            moved += 0 if fault else spec.amount
+        elif spec.seed % 3 == 1:
+            cache.rows = [rng.sample(row, len(row)) for row in cache.rows]
 
 
 def mrope(spec: Spec, stage: World, fault: str) -> None:
@@ -448,6 +471,7 @@ FLOWS: dict[str, Callable[[Spec, World, str], None]] = {
     "beams": beams,
     "packed": packed,
     "evict": evict,
+    "restored": restored,
     "mrope": mrope,
     "slots": slots,
 }
@@ -505,7 +529,8 @@ def faults_of(spec: Spec) -> tuple[str, ...]:
             ("not_reset", numbered and len(spec.lengths) > 1),
             ("not_isolated", numbered and len(spec.lengths) > 1),
         ],
-        "evict": [],
+        "evict": [("not_turned", True), ("turned_wrong", True)],
+        "restored": [("turned_alone", True)],
         "mrope": [("delta_lost", True)],
         "slots": [("row_shift", numbered)],
     }

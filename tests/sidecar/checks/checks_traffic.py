@@ -8,12 +8,22 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from locant.observation import ABSENT, ForwardFacts, ModelAttached, ModelProfile, Observation, RotaryFacts, RowFacts
+from locant.observation import (
+    ABSENT,
+    ForwardFacts,
+    KeyFacts,
+    ModelAttached,
+    ModelProfile,
+    Observation,
+    RotaryFacts,
+    RowFacts,
+)
 
 PAD, FIRST_WORD, WORDS = 0, 5, 5000
+KEYS_REMEMBERED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +42,12 @@ class Token:
 
 @dataclass(slots=True)
 class Cache:
-    """Keys of one cache object, one list of slots per row."""
+    """Keys of one cache object, one list of slots per row; `written`: where the newest ones were at their call."""
 
     ident: int
     rows: list[list[Token]]
     parent: int = 0
+    written: dict[tuple[object, ...], int] = field(default_factory=dict)
 
     @property
     def tokens(self) -> int:
@@ -47,6 +58,18 @@ class Cache:
 
     def evict(self, keep_first: int, keep_last: int) -> None:
         self.rows = [row[:keep_first] + row[max(keep_first, len(row) - keep_last) :] for row in self.rows]
+
+    def turn(self, keep_first: int, shift: int) -> None:
+        """Keys behind the first ones turned on by `shift` positions."""
+        self.rows = [
+            row[:keep_first] + [replace(t, position=tuple(p + shift for p in t.position)) for t in row[keep_first:]]
+            for row in self.rows
+        ]
+
+    def remember(self) -> None:
+        """The newest keys of each row, by what tells them apart."""
+        newest = (token for row in self.rows for token in row[-KEYS_REMEMBERED:])
+        self.written = {t.uid: t.position[0] for t in newest if not t.pad and t.position and len(set(t.position)) == 1}
 
 
 @dataclass(slots=True)
@@ -70,7 +93,7 @@ class World:
         if parent is None:
             return Cache(self.caches, [[] for _ in range(batch)])
         rows = parent.rows if len(parent.rows) == batch else [parent.rows[0]] * batch
-        return Cache(self.caches, [list(row) for row in rows], parent.ident)
+        return Cache(self.caches, [list(row) for row in rows], parent.ident, dict(parent.written))
 
     def call(
         self,
@@ -125,6 +148,7 @@ class World:
                     else (4 if isolated and not any(resets_of(row, self.profile) for row in rows) else 0),
                     declared=declared is not None,
                     rotary=rotary,
+                    keys=key_facts(self.profile, cache, mask, [f.first_position for f in facts]) if cached else None,
                     request_ids=request_ids,
                     highest_planned_position=cached + queries - 1 + self.profile.base,
                     seen=("positions", "mask", "cache"),
@@ -132,6 +156,7 @@ class World:
             )
         if cache is not None:
             cache.rows = [old + list(new) for old, new in zip(before, rows, strict=True)]
+            cache.remember()
 
 
 @dataclass(slots=True)
@@ -179,6 +204,26 @@ class View:
         if self.keep is None:
             return q - k
         return sum(self.keep[k:q])
+
+
+def key_facts(
+    profile: ModelProfile, cache: Cache | None, mask: Sequence[Sequence[int]] | None, starts: Sequence[int]
+) -> KeyFacts | None:
+    """Where each row's newest cached key stands and was written, as far as it is remembered and shown."""
+    if cache is None or profile.scheme not in ("rope", "mrope"):
+        return None
+    shown = [row[cache.tokens - 1] for row in mask] if mask is not None else [1] * len(cache.rows)
+    newest = [row[-1] if keep and in_order(row, cache) else None for keep, row in zip(shown, cache.rows, strict=True)]
+    positions = tuple(ABSENT if token is None else token.position[0] for token in newest)
+    written = tuple(ABSENT if token is None else cache.written[token.uid] for token in newest)
+    told = zip(positions, written, starts, strict=True)
+    return None if all(p == ABSENT or p == w == start - 1 for p, w, start in told) else KeyFacts(positions, written)
+
+
+def in_order(row: Sequence[Token], cache: Cache) -> bool:
+    """Whether the last slot holds a key that is remembered, and none that is newer lies elsewhere in the row."""
+    places = [cache.written[token.uid] for token in row if token.uid in cache.written]
+    return row[-1].uid in cache.written and cache.written[row[-1].uid] == max(places)
 
 
 def resets_of(row: Sequence[Token], profile: ModelProfile) -> list[int]:

@@ -9,6 +9,7 @@ from locant.sidecar.checks import (
     crafted,
     frozen,
     geometry,
+    keys,
     length,
     offsets,
     packing,
@@ -52,6 +53,7 @@ _ROTARY: tuple[Check, ...] = (
     rotary.slopes,
     parameters.parameters_switched_with_cache,
 )
+_KEYS: tuple[Check, ...] = (keys.keys_out_of_step,)
 _VISIBILITY: tuple[Check, ...] = (
     packing.packed_not_isolated,
     attention.pads_visible,
@@ -60,7 +62,7 @@ _VISIBILITY: tuple[Check, ...] = (
     geometry.future_visible,
     geometry.self_blind,
 )
-PASS_CHECKS: tuple[Check, ...] = PLAIN_CHECKS + _SEVERAL_TOKENS + _ROTARY + _VISIBILITY
+PASS_CHECKS: tuple[Check, ...] = PLAIN_CHECKS + _SEVERAL_TOKENS + _ROTARY + _KEYS + _VISIBILITY
 """What every forward pass is held against."""
 
 
@@ -71,6 +73,8 @@ def checks_for(facts: ForwardFacts) -> tuple[Check, ...]:
         chosen += _SEVERAL_TOKENS
     if facts.rotary is not None:
         chosen += _ROTARY
+    if facts.keys is not None:
+        chosen += _KEYS
     if any(row[_FIRST_VISIBLE:] != _UNSEEN for row in facts.rows):
         chosen += _VISIBILITY
     return chosen
@@ -87,6 +91,7 @@ KNOWN_CHECKS: tuple[tuple[FailureMode, Severity, str], ...] = (
     (_F.CRAFTED_INPUT, _S.PAGE, "crafted_positions"),
     (_F.STREAMING_STATE, _S.PAGE, "offset_changed"),
     (_F.STREAMING_STATE, _S.PAGE, "cache_not_reset"),
+    (_F.STREAMING_STATE, _S.PAGE, "keys_out_of_step"),
     (_F.BATCH_MIXUP, _S.PAGE, "rows_mixed_up"),
     (_F.BATCH_MIXUP, _S.PAGE, "absolute_base"),
     (_F.BATCH_MIXUP, _S.PAGE, "positions_frozen"),

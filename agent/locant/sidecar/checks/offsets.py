@@ -6,17 +6,21 @@ from collections.abc import Iterator
 
 from locant.observation import RowFacts
 from locant.sidecar.checks.hit import Hit, Pass, first, known, rows_text, signed
+from locant.sidecar.checks.keys import turned_along
 from locant.sidecar.ledger import Move, RowState
 from locant.sidecar.ledger.moves import cache_change, neutral
 from locant_slo.findings import FailureMode, Severity
 
 
 def moved(seen: Pass) -> dict[int, tuple[RowFacts, RowState]]:
-    """Rows whose offset changed although their request lives, with what was known of them."""
+    """Rows whose offset changed although their request lives, with what was known of them.
+
+    Not those whose cached keys were turned to lead up to the call: an engine that moves both moves nothing.
+    """
     return {
         i: (row, state)
         for i, (row, state, move) in enumerate(zip(seen.rows, seen.states, seen.moves, strict=True))
-        if move is Move.MOVED and state is not None
+        if move is Move.MOVED and state is not None and not turned_along(i, row, seen.facts.keys)
     }
 
 
