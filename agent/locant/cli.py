@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from locant import __version__
-from locant.commands import agent, model, spec
+from locant.commands import agent, findings, model, spec
 from locant.commands.backtest import backtest
 from locant.commands.report import report
 from locant_slo.errors import LocantError
@@ -43,7 +43,7 @@ for command in (
     agent.agent,
     agent.run,
     agent.inject,
-    agent.findings,
+    findings.findings,
     model.canary,
     model.fingerprint,
     model.gate,

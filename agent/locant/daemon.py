@@ -13,6 +13,8 @@ from types import FrameType
 
 from locant.sidecar.config import AgentConfig
 from locant.sidecar.judge import Judge
+from locant.sidecar.kept.keeper import Keeper
+from locant.sidecar.kept.writer import writer_for
 from locant.sidecar.references import load_references
 from locant.sidecar.service import Agent
 from locant.sidecar.state_file import StateWriter, load_state
@@ -21,7 +23,7 @@ from locant.wire.receiver import Receiver
 from locant_exporters.http import Server, serve
 from locant_exporters.otlp import OtlpPusher
 from locant_exporters.web_config import load_web_config
-from locant_slo.catalogue.labels import BY_OTLP, BY_SCRAPE, TO_STATE
+from locant_slo.catalogue.labels import BY_OTLP, BY_SCRAPE, TO_SNAPSHOTS, TO_STATE
 from locant_slo.errors import ConfigError
 
 _log = logging.getLogger(__name__)
@@ -39,6 +41,9 @@ _FIXED = (
     "otlp_endpoint",
     "otlp_interval_seconds",
     "state_path",
+    "snapshot_path",
+    "snapshot_limit_bytes",
+    "snapshot_age_seconds",
 )
 """Settings of what is opened once; a reload that changes them says so."""
 _REASONS = {
@@ -60,7 +65,10 @@ class Daemon:
     def __init__(self, config: AgentConfig, reload: Reload) -> None:
         self._config = config
         self._reload = reload
-        self._agent = Agent(config, Judge(), references=load_references(config.reference_path), usage=own_usage)
+        self._kept = writer_for(config)
+        keeper = Keeper(self._kept.offer) if self._kept is not None else None
+        references = load_references(config.reference_path)
+        self._agent = Agent(config, Judge(), references=references, usage=own_usage, keeper=keeper)
         self._state = StateWriter(config.state_path) if config.state_path is not None else None
         self._receiver = Receiver(
             str(config.socket_path),
@@ -107,6 +115,8 @@ class Daemon:
             self._receiver.close()
             if self._state is not None:
                 self._state.finish(self._agent.saved(), _EXPORT_DEADLINE_SECONDS)
+            if self._kept is not None:
+                self._kept.close(_EXPORT_DEADLINE_SECONDS)
             if pusher is not None:
                 pusher.close(_EXPORT_DEADLINE_SECONDS)
             server.close()
@@ -158,6 +168,8 @@ class Daemon:
         outcomes = {BY_SCRAPE: server.outcomes} | ({BY_OTLP: pusher.outcomes} if pusher is not None else {})
         for exporter, outcome in outcomes.items():
             self._agent.note_exports(exporter, outcome.ok, outcome.error)
+        if self._kept is not None:
+            self._agent.note_exports(TO_SNAPSHOTS, self._kept.ok, self._kept.errors)
         if self._state is not None:
             if time.monotonic() >= self._next_save:
                 self._next_save = time.monotonic() + self._config.state_interval_seconds

@@ -10,14 +10,19 @@ from locant.host import ProbeHost
 from locant.observation import Observation
 from locant.sidecar.config import AgentConfig
 from locant.sidecar.judge import Judge
+from locant.sidecar.kept.keeper import Keeper
+from locant.sidecar.kept.writer import writer_for
 from locant.sidecar.references import load_references
 from locant.sidecar.service import Agent
-from locant_slo.catalogue.labels import BY_SCRAPE
+from locant_slo.catalogue.labels import BY_SCRAPE, TO_SNAPSHOTS
 from locant_slo.findings import Finding
 from locant_slo.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from locant_exporters.http import Server
+
+
+_CLOSE_SECONDS = 5.0
 
 
 class EmbeddedAgent:
@@ -33,7 +38,11 @@ class EmbeddedAgent:
     ) -> None:
         config = config or AgentConfig()
         references = load_references(config.reference_path)
-        self._agent = Agent(config, Judge(), references=references, objectives=objectives or {}, clock=clock)
+        self._kept = writer_for(config)
+        keeper = Keeper(self._kept.offer) if self._kept is not None else None
+        self._agent = Agent(
+            config, Judge(), references=references, objectives=objectives or {}, clock=clock, keeper=keeper
+        )
         self.host = ProbeHost(self._judge, capacity=capacity, clock=clock)
         self._servers: list[Server] = []
 
@@ -46,6 +55,8 @@ class EmbeddedAgent:
         self.host.pump()
         scrapes = [server.outcomes for server in self._servers]
         self._agent.note_exports(BY_SCRAPE, sum(one.ok for one in scrapes), sum(one.error for one in scrapes))
+        if self._kept is not None:
+            self._agent.note_exports(TO_SNAPSHOTS, self._kept.ok, self._kept.errors)
         return self._agent.snapshot()
 
     def findings(self) -> tuple[Finding, ...]:
@@ -71,5 +82,7 @@ class EmbeddedAgent:
     def close(self) -> None:
         """Take every probe off, judge the rest, end the thread and stop serving."""
         self.host.close()
+        if self._kept is not None:
+            self._kept.close(_CLOSE_SECONDS)
         for server in self._servers:
             server.close()

@@ -185,6 +185,8 @@ class ForwardFacts:
     `cache_id` names the cache object for as long as it lives (0: none); `cache_parent` the one it was copied from where
     that is known. `table_growths`: the positional buffers that grew in this pass, as (rows before, rows after).
     `highest_planned_position` is what the host knows before the call: cache length + query length - 1 + base.
+    `positions`: on passes whose attention is looked at, effective positions of the first rows in `position_columns` of
+    the call, `ABSENT` for padding.
     """
 
     model_id: int
@@ -215,6 +217,8 @@ class ForwardFacts:
     trace_id: str = ""
     span_id: str = ""
     keys: KeyFacts | None = None
+    position_columns: tuple[int, ...] = ()
+    positions: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 from locant_slo.errors import ConfigError, MachineError
+from locant_slo.findings import finding_id
 
+_KEY = ("check", "failure_mode", "severity", "model", "model_version")
 _TIMEOUT_SECONDS = 10.0
 _LARGEST_PAGE_BYTES = 8 * 1024 * 1024
 
@@ -49,7 +51,8 @@ def render_findings(findings: Sequence[dict[str, Any]]) -> str:
 
 
 def _paragraph(finding: dict[str, Any]) -> str:
-    head = "{severity}  {failure_mode} {failure_mode_name}  {check}  {model} {model_version}".format(**finding)
+    name = finding_id(*(str(finding[part]) for part in _KEY))
+    head = name + "  {severity}  {failure_mode} {failure_mode_name}  {check}  {model} {model_version}".format(**finding)
     seen = (
         f"seen {finding['count']} times, first {_moment(finding['first_seen'])}, last {_moment(finding['last_seen'])}"
     )

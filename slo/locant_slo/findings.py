@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -58,3 +59,14 @@ class Finding:
     def key(self) -> tuple[str, str, str, str, str]:
         """What makes two findings the same."""
         return (self.check, self.failure_mode.value, self.severity.value, self.model, self.model_version)
+
+    @property
+    def id(self) -> str:
+        """Eight hexadecimal digits of the key, the same in every process: what a person types."""
+        return finding_id(*self.key)
+
+
+def finding_id(check: str, failure_mode: str, severity: str, model: str, model_version: str) -> str:
+    """See `Finding.id`."""
+    key = "\0".join((check, failure_mode, severity, model, model_version))
+    return hashlib.blake2b(key.encode(), digest_size=4).hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--socket.path", "socket_path", default=None, help="Where the probes connect.")
 @click.option("--socket.mode", "socket_mode", default=None, help="Who may connect, in octal: 0660.")
 @click.option("--state.path", "state_path", default=None, help="Keep release statistics here across restarts.")
+@click.option("--snapshot.path", "snapshot_path", default=None, help="Keep the pass that shows a finding here.")
 @click.option("--otlp.endpoint", "otlp_endpoint", default=None, help="Push OTLP metrics here as well.")
 @click.option("--log.format", "log_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def agent(path: str | None, log_format: str, **flags: str | None) -> None:
@@ -64,15 +64,3 @@ def inject(path: str, containers: tuple[str, ...], image: str, config_map: str |
 
     options = Injection(image=image, containers=containers, config_map=config_map)
     click.echo(inject_text(read_text(path), options, path), nl=False)
-
-
-@click.command()
-@click.argument("url", default="http://127.0.0.1:9466")
-@click.option("--json", "as_json", is_flag=True, help="As the agent sent it.")
-def findings(url: str, as_json: bool) -> None:
-    """Show what a running agent has found, worst first. Exit status 1 when something pages or opens a ticket."""
-    from locant.reading import fetch_findings, render_findings
-
-    page = fetch_findings(url)
-    click.echo(page.text if as_json else render_findings(page.findings))
-    sys.exit(1 if any(finding["severity"] != "info" for finding in page.findings) else 0)

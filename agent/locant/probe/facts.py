@@ -50,6 +50,7 @@ def forward_facts(
         packed=call.packed,
         request_ids=state.request_ids if clear_ids else tuple(_hashed(state.request_ids, rules.salt)),
         seen=tuple(_seen(done)),
+        **_places(arrived),
         trace_id=state.trace[0],
         span_id=state.trace[1],
         keys=done.capture.key_follower.take(state, rows, arrived),
@@ -92,6 +93,13 @@ def _with_visibility(rows: list[RowFacts], arrived: Mapping[str, Tensor]) -> lis
     return [
         row._replace(**dict(zip(_VISIBILITY, columns, strict=True))) for row, columns in zip(rows, seen, strict=True)
     ]
+
+
+def _places(arrived: Mapping[str, Tensor]) -> dict[str, Any]:
+    if "places" not in arrived:
+        return {}
+    columns, *positions = arrived["places"].tolist()
+    return {"position_columns": tuple(columns), "positions": tuple(map(tuple, positions))}
 
 
 def _rotary(done: Finished, arrived: Mapping[str, Tensor], rows: Sequence[RowFacts]) -> RotaryFacts | None:

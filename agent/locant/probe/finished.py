@@ -16,6 +16,7 @@ from locant.probe.call import Call, fit_positions
 from locant.probe.capture import UnitCapture
 from locant.probe.decode import decode_columns
 from locant.probe.passes import Pass
+from locant.probe.places import places
 from locant.probe.references import to_device
 from locant.probe.rows import RowInputs, reduce_rows
 from locant.probe.segments import start_flags
@@ -175,6 +176,9 @@ def _tensors(capture: UnitCapture, state: Pass, inputs: RowInputs | None) -> dic
     if inputs is not None and _reduced_at_once(inputs.queries, inputs.mask, inputs.device):
         single = inputs.queries == 1
         named["rows"] = decode_columns(inputs) if single else reduce_rows(inputs, capture.rules)
+    if inputs is not None and state.attention_look is not None:
+        stands = places(inputs, capture.rules)
+        named |= {"places": stands} if stands is not None else {}
     if state.rotary:
         named["rotary"] = torch.stack(state.rotary).amax(0)
     if state.hashed:

@@ -42,6 +42,7 @@ class AgentConfig(BaseModel):
 
     A sequence's memory budget is `memory_factor * cache bytes per token * tokens + memory_constant_bytes`, padding
     included (that waste has an indicator of its own); raise the constant for static caches, which reserve all at once.
+    `snapshot_path`: where the pass that shows a finding is kept, for `locant findings show`; None keeps none.
     A model that says nothing for `silent_model_seconds` is forgotten with all its series: keep that well above the
     silent-probe alert's time, or there is nothing left to alert on.
     """
@@ -69,6 +70,10 @@ class AgentConfig(BaseModel):
     reference_path: Path | None = None
     state_path: Path | None = None
     state_interval_seconds: Seconds = 30.0
+
+    snapshot_path: Path | None = None
+    snapshot_limit_bytes: Annotated[int, Field(ge=65_536)] = 64 * 1024 * 1024
+    snapshot_age_seconds: Seconds = 7 * 86_400.0
 
     web_listen_address: str = "127.0.0.1:9466"
     web_config_file: Path | None = None

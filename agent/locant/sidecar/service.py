@@ -16,6 +16,7 @@ from locant.sidecar.accountant import Books, Deltas, KnownCheck, Verdict, drops
 from locant.sidecar.attendance import Attendance
 from locant.sidecar.checks import KNOWN_CHECKS
 from locant.sidecar.config import AgentConfig
+from locant.sidecar.kept.keeper import Keeper
 from locant.sidecar.references import References
 from locant.sidecar.saved import SavedState
 from locant.sidecar.store import LONGEST_LABEL, FindingLog, Store
@@ -49,7 +50,7 @@ class Agent:
 
     An observation that cannot be processed is dropped, counted and logged at most once a minute; it never stops the
     agent. `clock` gives Unix seconds and drives windows and grace times; `timer` measures the agent itself and who fell
-    silent. `usage`, where the agent has a process of its own, says what that costs.
+    silent. `usage`, where the agent has a process of its own, says what that costs. `keeper` gets to see everything.
     """
 
     def __init__(
@@ -63,7 +64,9 @@ class Agent:
         clock: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.perf_counter,
         usage: Callable[[], Usage] | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
+        self._keeper = keeper
         self._judge = judge
         self._clock = clock
         self._timer = timer
@@ -183,8 +186,11 @@ class Agent:
         self._spent(_JUDGE, started)
         updates = tuple(account.take(observation, verdict, now))
         self._store.apply(updates)
-        for finding in verdict.findings:
-            self._store.merge(_signed(finding, *account.subject.labels, observation.time))
+        found = [_signed(finding, *account.subject.labels, observation.time) for finding in verdict.findings]
+        for finding in found:
+            self._store.merge(finding)
+        if self._keeper is not None:
+            self._keeper.see(observation, found)
         if isinstance(observation, Detached):
             self._books.detach(observation.model_id, now)
             self._attendance.leave(observation.model_id)
@@ -198,6 +204,8 @@ class Agent:
     def _forget_silent(self, now: float) -> None:
         for model_id in self._attendance.absent(self._timer(), self._silent_seconds):
             self._judge.forget(model_id)
+            if self._keeper is not None:
+                self._keeper.forget(model_id)
             self._books.detach(model_id, now)
 
     def _weigh(self) -> None:

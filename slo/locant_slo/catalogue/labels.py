@@ -72,11 +72,11 @@ PART = Label(
     (*SIGNAL.values, "replay", "attention_kernel"),
 )
 STAGE = Label("stage", "where the time went", ("capture", "drain", "judge", "snapshot"))
-BY_SCRAPE, BY_OTLP, TO_STATE = "prometheus", "otlp", "state"
+BY_SCRAPE, BY_OTLP, TO_STATE, TO_SNAPSHOTS = "prometheus", "otlp", "state", "snapshots"
 EXPORTER = Label(
     "exporter",
-    "where the snapshot went; `state` is the file that outlives the agent",
-    (BY_SCRAPE, BY_OTLP, "mlflow", "wandb", "triton", TO_STATE),
+    "where the snapshot went; `state` is the file that outlives the agent, `snapshots` are passes kept for a finding",
+    (BY_SCRAPE, BY_OTLP, "mlflow", "wandb", "triton", TO_STATE, TO_SNAPSHOTS),
 )
 LOOK = Label(
     "outcome",
