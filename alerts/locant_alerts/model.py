@@ -34,3 +34,5 @@ class Group:
     name: str
     interval_seconds: int
     rules: tuple[Recording | Alert, ...]
+    offset_seconds: int = 0
+    """How far in the past they look, for samples that arrive late."""

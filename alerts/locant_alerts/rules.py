@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 from locant_alerts.alerting import burn_alert, no_data_alerts
@@ -16,6 +17,7 @@ from locant_alerts.text import dump
 from locant_slo import burn
 from locant_slo.durations import format_duration
 from locant_slo.findings import FailureMode
+from locant_slo.objections.versions import KEEP_FIRING_FROM, version_of
 from locant_slo.spec import Objective, Spec
 
 
@@ -28,7 +30,16 @@ def build_groups(spec: Spec) -> tuple[Group, ...]:
     health = health_alerts(spec)
     if health:
         groups.append(Group(f"{spec.service}/health", max(60, spec.scrape_interval), health))
-    return tuple(groups)
+    return tuple(_for_version(spec, group) for group in groups)
+
+
+def _for_version(spec: Spec, group: Group) -> Group:
+    """The group as the oldest Prometheus that reads it understands it."""
+    group = replace(group, offset_seconds=spec.query_offset or 0)
+    if version_of(spec) >= KEEP_FIRING_FROM:
+        return group
+    rules = (replace(rule, keep_seconds=0) if isinstance(rule, Alert) else rule for rule in group.rules)
+    return replace(group, rules=tuple(rules))
 
 
 def _objective_groups(spec: Spec, objective: Objective) -> list[Group]:
@@ -63,6 +74,7 @@ def group_content(group: Group) -> dict[str, Any]:
     return {
         "name": group.name,
         "interval": format_duration(group.interval_seconds),
+        **({"query_offset": format_duration(group.offset_seconds)} if group.offset_seconds else {}),
         "rules": [_recording(rule) if isinstance(rule, Recording) else _alert(rule) for rule in group.rules],
     }
 

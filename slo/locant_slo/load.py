@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -14,6 +15,7 @@ from locant_slo.documents import documents
 from locant_slo.errors import MachineError, SpecError
 from locant_slo.sentences import problems_of
 from locant_slo.spec import Spec
+from locant_slo.templates import written_out
 
 __all__ = ["Diagnostic", "diagnose", "load_specs", "parse_spec", "parse_specs"]
 
@@ -61,17 +63,34 @@ def parse_specs(text: str, source: str) -> tuple[Spec, ...]:
     problems: list[str] = []
     for index, (content, duplicates) in enumerate(parsed):
         prefix = f"document {index + 1}: " if len(parsed) > 1 else ""
-        found = list(duplicates)
-        try:
-            specs.append(Spec.model_validate(content))
-            found += _errors(specs[-1])
-        except ValidationError as error:
-            found += problems_of(error, Spec)
+        spec, found = _read_document(content)
+        specs += [spec] if spec else []
+        found = [*duplicates, *found]
         problems += [f"{prefix}{problem}" for problem in found]
     problems += _together(specs) if not problems else []
     if problems:
         raise SpecError(source, _some(problems))
     return tuple(specs)
+
+
+def _read_document(content: object) -> tuple[Spec | None, list[str]]:
+    written = written_out(content)
+    found = list(written.problems)
+    try:
+        spec = Spec.model_validate(written.content)
+    except ValidationError as error:
+        return None, [*found, *(_placed(problem, written.places) for problem in problems_of(error, Spec))]
+    spec.stands_at(written.places)
+    return spec, [*found, *_errors(spec)]
+
+
+_EXPANDED = re.compile(r"objectives\[(\d+)\]")
+
+
+def _placed(problem: str, places: Sequence[str]) -> str:
+    """The path as the file has it, where templates and defaults were written out."""
+    match = _EXPANDED.match(problem)
+    return f"{places[int(match[1])]}{problem[match.end() :]}" if match and places else problem
 
 
 def _some(problems: list[str]) -> tuple[str, ...]:

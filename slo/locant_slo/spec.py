@@ -122,9 +122,15 @@ class Spec(Closed):
     maintenance: tuple[Maintenance, ...] = ()
     """Stretches that cost no budget and page nobody."""
     deploys: Deploys | None = None
+    query_offset: Seconds | None = None
+    """How long rules wait for samples that arrive late, as by remote write; Prometheus 2.53 and newer."""
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1)]
 
     _places: tuple[str, ...] = PrivateAttr(default=())
+
+    def stands_at(self, places: tuple[str, ...]) -> None:
+        """Where in the file each objective stands."""
+        self._places = places
 
     def place(self, index: int) -> str:
         """Where in the file an objective stands: one that was made by `for_each` stands where its template does."""

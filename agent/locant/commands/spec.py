@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from locant.commands.checking import check_syntax, live_warnings
 from locant.commands.inputs import SPEC_FILE, report_warnings
 from locant.kubernetes.sidecar import CONFIG_MAP, IMAGE, Injection
 
@@ -29,6 +30,7 @@ def generate(target: str, path: str, output: str | None, containers: tuple[str, 
     from locant_slo.load import diagnose, load_specs
 
     specs = load_specs(Path(path))
+    check_syntax(path, specs)
     if target == KUBERNETES:
         files = cluster_files(specs, Injection(image=image, containers=containers, config_map=CONFIG_MAP))
     else:
@@ -42,13 +44,16 @@ def generate(target: str, path: str, output: str | None, containers: tuple[str, 
 @click.command()
 @SPEC_FILE
 @click.option("--config.file", "config", default=None, help="Also check an agent configuration.")
-def check(path: str, config: str | None) -> None:
+@click.option("--prometheus", "url", default=None, help="Also check against the series of a running Prometheus.")
+def check(path: str, config: str | None, url: str | None) -> None:
     """Say whether a spec and a configuration hold, without writing anything."""
     from locant.generate import compile_all
     from locant_slo.load import diagnose, load_specs
 
     specs = load_specs(Path(path))
+    check_syntax(path, specs)
     warnings = [warning for spec in specs for warning in diagnose(spec, path)]
+    warnings += live_warnings(path, specs, url) if url else []
     files = compile_all(specs)
     report_warnings(warnings)
     click.echo(f"{path}: {sum(len(spec.objectives) for spec in specs)} objectives, {len(files)} files would be written")
