@@ -90,6 +90,15 @@ class RowFacts(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """The positions that one part of a model has: rows of its table, base included, and the index of its first."""
+
+    scheme: str
+    base: int
+    table_rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModelProfile:
     """What is known for certain about a model's positions. None where the model does not say."""
 
@@ -111,6 +120,7 @@ class ModelProfile:
     cache_bytes_per_token: int | None  # expected KV bytes per token and sequence, all layers
     config_hash: str
     parameters: int  # number of weights
+    encoder: Limits | None = None  # of an encoder-decoder's encoder; everything above is its decoder's
 
 
 RELEASE_HARM, RELEASE_NOTE = "release_harm", "release_note"

@@ -337,3 +337,30 @@ def test_a_large_mask_is_counted_at_once_and_may_be_overwritten(watch_model, mon
     model(input_ids=tokens(2, 1), attention_mask=mask, past_key_values=cache)
     mask.zero_()
     assert [(row.real, row.real_before, row.left_pads) for row in seen.passes[1].rows] == [(1, 6, 0), (1, 3, 0)]
+
+
+@pytest.mark.parametrize(
+    ("model_type", "sizes", "limits"),
+    [
+        ("led", {"max_encoder_position_embeddings": 64, "max_decoder_position_embeddings": 16}, (0, 64, 16)),
+        ("bart", {"max_position_embeddings": 32}, (2, 34, 34)),
+        ("whisper", {"max_source_positions": 16, "max_target_positions": 32}, (0, 16, 32)),
+        ("marian", {"max_position_embeddings": 48}, (0, 48, 48)),
+    ],
+)
+def test_encoder_and_decoder_have_tables_of_their_own(watch_model, model_type, sizes, limits):
+    auto = "AutoModelForSpeechSeq2Seq" if model_type == "whisper" else "AutoModelForSeq2SeqLM"
+    profile = watch_model(tiny(model_type, auto, **sizes)).probe.profile
+    assert (profile.encoder.base, profile.encoder.table_rows, profile.table_rows) == limits
+    assert watch_model(tiny("t5", "AutoModelForSeq2SeqLM")).probe.profile.encoder is None
+
+
+def test_an_encoder_that_reads_beyond_its_table_says_what_was_planned(watch_model):
+    model = tiny("led", "AutoModelForSeq2SeqLM", max_encoder_position_embeddings=64, max_decoder_position_embeddings=16)
+    seen = watch_model(model)
+    model(input_ids=tokens(1, 40), decoder_input_ids=tokens(1, 4))
+    with pytest.raises(IndexError):
+        model(input_ids=tokens(1, 70), decoder_input_ids=tokens(1, 4))
+    encode, _, failed = seen.passes
+    assert (encode.rows[0].max_position, failed.error) == (39, "IndexError")
+    assert failed.highest_planned_position >= 64

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from locant.observation import ModelProfile
+from locant.observation import Limits, ModelProfile
 from locant.probe import families as fam
 from locant.probe.families import FAMILIES, Family
 from locant.probe.geometry import cache_bytes_per_token, head_size, heads, layers, read, window
@@ -53,6 +53,7 @@ def describe(model: object) -> ModelProfile:
         cache_bytes_per_token=cache_bytes_per_token(config, module) if family.kind != fam.ENCODER else None,
         config_hash=config_hash(config),
         parameters=sum(parameter.numel() for parameter in module.parameters()),
+        encoder=_encoder_limits(module, config, family),
     )
 
 
@@ -99,6 +100,19 @@ def uses_alibi(config: Any) -> bool:
     attention = read(config, "attn_config")
     nested = attention.get("alibi") if isinstance(attention, dict) else getattr(attention, "alibi", False)
     return bool(read(config, "alibi") or nested)
+
+
+def _encoder_limits(module: nn.Module, config: Any, family: Family) -> Limits | None:
+    """The encoder's own table in a model of two parts; None where it has none, or where its rows are no positions."""
+    encoder = units(module)[0]
+    if not encoder.encoder or not encoder.tables or family.scheme == fam.RELATIVE:
+        return None
+    part = encoder.tables[0].module
+    table = table_of(part)
+    if table is None:
+        return None
+    scheme = fam.SINUSOIDAL if is_sinusoidal(part) else fam.LEARNED
+    return Limits(scheme, _first_position(config, family, encoder).base, table_rows(table))
 
 
 def _first_position(config: Any, family: Family, unit: Unit) -> Numbering:

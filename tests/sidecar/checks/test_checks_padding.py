@@ -99,6 +99,14 @@ class TestMasks:
         judge.judge(facts(row(9), row(4, left_pads=5), **MASKED))
         assert "mask_dropped" in alerts(judge.judge(facts(row(1, 9), row(1, 9, start=4), number=2, **MASKED)))
 
+    def test_dropped_where_positions_are_absolute_is_one_finding_unless_they_are_wrong_too(self):
+        for start, found in ((4, {"mask_dropped"}), (6, {"mask_dropped", "offset_changed"})):
+            judge = judge_of(profile("learned"))
+            judge.judge(facts(row(9), row(4, start=0, left_pads=5), **MASKED))
+            for step in range(3):
+                call = facts(row(1, 9 + step), row(1, 9 + step, start=start + step), number=2 + step)
+                assert alerts(judge.judge(call)) == found
+
     def test_left_out_because_nothing_was_padded(self):
         judge = judge_of(ROPE)
         judge.judge(facts(row(9), row(9), **MASKED))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from checks_facts import LEARNED, ROPE, alerts, checks, facts, judge_of, profile, row
 
-from locant.observation import ABSENT
+from locant.observation import ABSENT, Limits
 from locant_slo.findings import FailureMode, Severity
 
 MASKED = {"masked": True, "mask_rank": 2}
@@ -137,6 +137,19 @@ class TestLength:
         assert alerts(verdict) == {"table_overflow"}
         assert verdict.anomalous_rows == {0}
         assert not alerts(one(judge_of(LEARNED), unseen, highest_planned_position=512))
+
+    def test_an_encoder_is_held_against_its_own_table(self):
+        limits = {"table_rows": 34, "encoder": Limits("learned", 2, 130)}
+        model = replace(profile("learned", base=2), kind="encoder_decoder", **limits)
+        encode = {"phase": "encode", "cache_id": 0}
+        assert not checks(one(judge_of(model), row(100, start=2), **encode))
+        (finding,) = one(judge_of(model), row(129, start=2), **encode).findings
+        assert "the encoder's positions end at 129" in finding.message
+        unseen = row(129, first_position=ABSENT, last_position=ABSENT, min_position=ABSENT, max_position=ABSENT)
+        failed = {"error": "IndexError", "highest_planned_position": 130, **encode}
+        assert alerts(one(judge_of(model), unseen, **failed)) == {"table_overflow"}
+        assert not alerts(one(judge_of(replace(model, encoder=None)), unseen, **failed))
+        assert alerts(one(judge_of(model), row(33, start=2))) == {"table_overflow"}
 
     def test_a_table_that_grew_in_time_does_not_overflow(self):
         assert not alerts(one(judge_of(LEARNED), row(513), table_growths=((512, 1024),)))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from locant.observation import ABSENT, RowFacts
 from locant.sidecar.checks.hit import Hit, Pass, first, known, rows_text, signed
+from locant.sidecar.checks.padding import uncovered
 from locant.sidecar.ledger import Move, RowState
 from locant_slo.findings import FailureMode, Severity
 
@@ -18,7 +19,7 @@ def absolute_base(seen: Pass) -> Iterator[Hit]:
     wrong = {
         i: row
         for i, (row, state, move) in enumerate(zip(seen.rows, seen.states, seen.moves, strict=True))
-        if _applies(row, state, move, seen) and not _at_base(row, seen)
+        if _applies(row, state, move, seen) and not (_at_base(row, seen) or _behind_open_pads(row, state, seen))
     }
     if not wrong:
         return
@@ -62,6 +63,13 @@ def _at_base(row: RowFacts, seen: Pass) -> bool:
     if row.cache_tokens > 0 and not seen.facts.masked and row.cache_tokens != ABSENT:
         return row.first_position - row.cache_tokens - max(row.left_pads, 0) == seen.profile.base
     return not seen.facts.masked and row.first_offset - max(row.left_pads, 0) == seen.profile.base
+
+
+def _behind_open_pads(row: RowFacts, state: RowState | None, seen: Pass) -> bool:
+    """At the base but for padding in the cache that this call's lost mask counts as text: that loss is the finding."""
+    if state is None or state.tokens is None or not uncovered(row, state, seen):
+        return False
+    return row.first_position - (state.tokens - state.masked_pads) == seen.profile.base
 
 
 def _cause(padded: bool, shift: int, row: RowFacts, base: int) -> str:

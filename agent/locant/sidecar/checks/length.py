@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from locant.observation import ABSENT, RowFacts
 from locant.sidecar.checks.hit import Hit, Pass, first, rows_text
@@ -15,45 +16,69 @@ _LOOKUP_ERRORS = frozenset({"IndexError", "AcceleratorError", "RuntimeError"})
 
 def table_overflow(seen: Pass) -> Iterator[Hit]:
     """A position at or beyond the table's last row; from what the host knows before the call where the call failed."""
-    rows = seen.table_rows
-    if (
-        _encoder_of_two(seen)
-        or seen.facts.table_growths
-        or (seen.profile.scheme == "sinusoidal" and not seen.facts.error)
-    ):
+    table = _table(seen)
+    if table is None or seen.facts.table_growths or (table.scheme == "sinusoidal" and not seen.facts.error):
         return
-    beyond = (
-        {}
-        if rows is None
-        else {i: r.max_position for i, r in enumerate(seen.rows) if r.real > 0 and r.max_position >= rows}
-    )
-    limit = rows if rows is not None else _trained_end(seen)
-    if limit is None or not (beyond or _failed_beyond(limit, seen)):
+    limit = table.table_rows
+    beyond = {
+        i: r.max_position for i, r in enumerate(seen.rows) if table.judged and r.real > 0 and r.max_position >= limit
+    }
+    planned = _planned(table, seen)
+    if not (beyond or _failed_beyond(limit, planned, seen)):
         return
-    highest = max(beyond.values()) if beyond else seen.facts.highest_planned_position
+    highest = max(beyond.values()) if beyond else planned
     whose = rows_text(beyond, len(seen.rows)) if beyond else "the call"
     effect = f"The call raised {seen.facts.error}. " if seen.facts.error else ""
     yield Hit(
         "table_overflow",
         FailureMode.LENGTH_OVERFLOW,
         Severity.PAGE,
-        f"Position {highest} does not exist: the model's positions end at {limit - 1} ({whose}). {effect}On a GPU "
-        "this poisons the process. Usual cause: prompt plus new tokens longer than the model allows. Limit "
-        "max_new_tokens or truncate before the call.",
+        f"Position {highest} does not exist: the {table.owner}'s positions end at {limit - 1} ({whose}). {effect}On a "
+        f"GPU this poisons the process. {_CURES[table.owner]}",
         {
             "highest_position": highest,
             "positions": limit,
+            "part": table.owner,
             "rows": first(beyond),
             "error": seen.facts.error,
-            "planned_position": seen.facts.highest_planned_position,
+            "planned_position": planned,
         },
         frozenset(beyond),
         all_rows=not beyond,
     )
 
 
+_CURES = {
+    "model": "Usual cause: prompt plus new tokens longer than the model allows. Limit max_new_tokens or truncate "
+    "before the call.",
+    "encoder": "Usual cause: an input longer than the encoder's table, which is not the decoder's. Truncate or "
+    "split it before the call.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The table that a pass numbers its tokens by. `judged`: positions seen are its rows; else only failures tell."""
+
+    owner: str
+    scheme: str
+    base: int
+    table_rows: int
+    judged: bool
+
+
+def _table(seen: Pass) -> _Table | None:
+    profile = seen.profile
+    if _encoder_of_two(seen):
+        own = profile.encoder
+        return _Table("encoder", own.scheme, own.base, own.table_rows, judged=True) if own is not None else None
+    rows = seen.table_rows
+    end = rows if rows is not None else _trained_end(seen)
+    return None if end is None else _Table("model", profile.scheme, profile.base, end, judged=rows is not None)
+
+
 def _encoder_of_two(seen: Pass) -> bool:
-    """The profile tells of the decoder's table and length; its encoder may have longer ones."""
+    """The profile tells of the decoder's table and length; its encoder has its own."""
     return seen.facts.phase == "encode" and seen.profile.kind == "encoder_decoder"
 
 
@@ -61,9 +86,14 @@ def _trained_end(seen: Pass) -> int | None:
     return None if seen.profile.trained_tokens is None else seen.profile.trained_tokens + seen.profile.base
 
 
-def _failed_beyond(limit: int, seen: Pass) -> bool:
-    """The call failed before its positions could be seen, and what the host planned lies beyond the limit."""
+def _planned(table: _Table, seen: Pass) -> int | None:
+    """The highest position that the host knew of before the call, counted as the table counts."""
     planned = seen.facts.highest_planned_position
+    return None if planned is None else planned - seen.profile.base + table.base
+
+
+def _failed_beyond(limit: int, planned: int | None, seen: Pass) -> bool:
+    """The call failed before its positions could be seen, and what the host planned lies beyond the limit."""
     unseen = not any(row.max_position != ABSENT for row in seen.rows)
     return seen.facts.error in _LOOKUP_ERRORS and unseen and planned is not None and planned >= limit
 

@@ -115,9 +115,7 @@ def mask_dropped(seen: Pass) -> Iterator[Hit]:
     if seen.facts.mask_rank == 4 or seen.facts.packed:
         return
     found = {
-        i: state.masked_pads
-        for i, state in enumerate(seen.states)
-        if state and _uncovered(seen.rows[i], state.masked_pads, i, seen)
+        i: state.masked_pads for i, state in enumerate(seen.states) if state and uncovered(seen.rows[i], state, seen)
     }
     if not found:
         return
@@ -134,9 +132,10 @@ def mask_dropped(seen: Pass) -> Iterator[Hit]:
     )
 
 
-def _uncovered(row: RowFacts, pads: int, index: int, seen: Pass) -> bool:
-    state = seen.states[index]
-    if state is None or pads <= 0 or row.real <= 0 or row.cache_tokens != state.tokens:
+def uncovered(row: RowFacts, state: RowState, seen: Pass) -> bool:
+    """Whether padding that earlier calls masked is open to this one, and counted as text."""
+    pads = state.masked_pads
+    if pads <= 0 or row.real <= 0 or row.cache_tokens != state.tokens:
         return False
     if seen.profile.window is not None and state.real >= seen.profile.window:
         return False  # the padding has left the window
