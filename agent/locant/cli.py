@@ -10,6 +10,7 @@ import click
 from locant import __version__
 from locant.commands import agent, findings, model, spec
 from locant.commands.backtest import backtest
+from locant.commands.interop import export, import_
 from locant.commands.report import report
 from locant_slo.errors import LocantError
 
@@ -38,6 +39,8 @@ def demo(keep: bool, fast: bool, plain: bool) -> None:
 for command in (
     spec.generate,
     spec.check,
+    import_,
+    export,
     backtest,
     report,
     agent.agent,

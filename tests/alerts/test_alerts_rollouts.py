@@ -51,6 +51,18 @@ class TestText:
         assert [metric["name"] for metric in yaml.safe_load(build_argo(spec))["spec"]["metrics"]] == ["integrity"]
         assert set(build_metric_templates(spec)) == {"integrity"}
 
+    @pytest.mark.parametrize(
+        "indicator",
+        [
+            {"kind": "events", "bad": "bad_total", "total": "all_total"},
+            {"kind": "gauge", "value": "lag", "below": 5},
+        ],
+    )
+    def test_what_cannot_tell_releases_apart_does_not_judge_them(self, indicator):
+        spec = make_spec({"name": "a", "indicator": indicator, "target": 0.99})
+        assert build_argo(spec) == ""
+        assert build_metric_templates(spec) == {}
+
     def test_where_none_pages_nothing_is_written(self):
         spec = make_spec({"name": "drift", "indicator": "length_drift", "target": 0.99, "alerting": TICKETS})
         assert (build_argo(spec), build_metric_templates(spec), build_canary_analysis(spec)) == ("", {}, "")

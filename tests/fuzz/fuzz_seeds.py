@@ -60,6 +60,51 @@ objectives:
   - {name: position-integrity, indicator: position_integrity, target: 0.999}
   - {name: streaming, indicator: streaming_chunks, target: 99.9%, window: 30d}
 """
+SLOTH = b"""
+version: prometheus/v1
+service: shop
+labels: {owner: a, tier: "2"}
+slos:
+  - name: availability
+    objective: 99.9
+    sli:
+      events:
+        error_query: sum by (a) (rate(http_requests_total{code=~"5.."}[{{.window}}])) or vector(0)
+        total_query: sum by (a) (rate(http_requests_total[{{.window}}]))
+    alerting: {name: A, page_alert: {labels: {severity: x}}, ticket_alert: {disable: true}}
+  - {name: raw, objective: 95, sli: {raw: {error_ratio_query: "a_total[{{.window}}]"}}, alerting: {}}
+"""
+OPENSLO = b"""
+apiVersion: openslo/v1
+kind: SLO
+metadata: {name: orders, labels: {team: [a, b]}}
+spec:
+  service: shop
+  indicator:
+    spec:
+      ratioMetric:
+        counter: true
+        good: {metricSource: {type: Prometheus, spec: {query: 'sum(http_requests{code=~"2.."})'}}}
+        total: {metricSource: {type: Prometheus, spec: {query: sum(rate(http_requests[5m]))}}}
+  timeWindow: [{duration: 1M, isRolling: false, calendar: {startTime: 2022-01-01 12:00:00, timeZone: UTC}}]
+  budgetingMethod: Timeslices
+  objectives: [{displayName: Good, op: gt, target: 0.995, timeSliceTarget: 0.95, timeSliceWindow: 1m}]
+  alertPolicies: [{alertPolicyRef: policy}]
+---
+apiVersion: openslo/v1
+kind: AlertPolicy
+metadata: {name: policy}
+spec:
+  alertWhenNoData: true
+  conditions:
+    - spec: {severity: page, condition: {kind: burnrate, op: gt, threshold: 2, lookbackWindow: 1h, alertAfter: 5m}}
+  notificationTargets: [{targetRef: mail}]
+---
+apiVersion: openslo/v1
+kind: AlertNotificationTarget
+metadata: {name: mail}
+spec: {target: email}
+"""
 POD = b"apiVersion: v1\nkind: Pod\nmetadata: {name: one}\nspec:\n  containers: [{name: model, image: x}]\n"
 BOMB = (
     "a: &a [x, x, x, x, x, x, x, x, x]\n"
@@ -76,6 +121,7 @@ identities: {checks: [stream], limits: {float32: 0.001}}
 """
 RESULTS = b'{"format": "locant.canary/1", "cases": {"copy/1": {"right": true, "loss": 0.5}}}'
 HISTORY = b"time,events,bad,incident\n1700000000,100,1,0\n1700000060,90,40,1\n1700000120,80,0,true\n"
+DUMP = b'{__name__="x_total", path="a\\"b"} 3 1700000000000\n{__name__="x_total"} NaN 1700000060000\n'
 INCIDENTS = b"start,end\n60,180\n2026-01-02T03:04:05Z,2026-01-02T04:04:05Z\n"
 WORDS = (
     b"application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.1",

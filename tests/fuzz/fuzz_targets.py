@@ -11,7 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-from fuzz_seeds import CANARY, CONFIG, HISTORY, INCIDENTS, OBSERVATIONS, POD, RESULTS, SPEC, WEB, WORDS
+from fuzz_seeds import (
+    CANARY,
+    CONFIG,
+    DUMP,
+    HISTORY,
+    INCIDENTS,
+    OBSERVATIONS,
+    OPENSLO,
+    POD,
+    RESULTS,
+    SLOTH,
+    SPEC,
+    WEB,
+    WORDS,
+)
 
 from locant.canary.report import load_results
 from locant.canary.suite import LABEL_FREE, load_suite
@@ -29,6 +43,7 @@ from locant.wire.codec import decode, decode_losses, encode, encode_losses
 from locant.wire.frame import Frame, FrameError, FrameKind, pack, unpack
 from locant.wire.peer import Probe
 from locant_alerts.history.csv_file import read_csv, read_incidents
+from locant_alerts.history.tsdb import read_dump
 from locant_exporters.address import parse_address
 from locant_exporters.basic_auth import Users
 from locant_exporters.exposition import choose_format
@@ -36,6 +51,7 @@ from locant_exporters.web_config import load_web_config
 from locant_slo.catalogue import metrics
 from locant_slo.durations import parse_duration
 from locant_slo.errors import LocantError
+from locant_slo.interop.importing import import_text
 from locant_slo.load import parse_specs
 from locant_slo.moments import parse_moment
 from locant_slo.snapshot import Sample
@@ -140,6 +156,7 @@ def targets() -> tuple[Target, ...]:
         Target("frame", (*frames, beat), _frame),
         Target("payload", payloads, _Fed()),
         Target("spec", (SPEC,), _text(lambda text: parse_specs(text, "spec"))),
+        Target("interop", (SLOTH, OPENSLO), _text(lambda text: import_text(text, "spec"))),
         Target("config", (CONFIG,), _file(lambda path: load_config(path, environment={}))),
         Target("web-config", (WEB,), _file(load_web_config)),
         Target("suite", (CANARY, LABEL_FREE.model_dump_json().encode()), _file(load_suite)),
@@ -150,6 +167,7 @@ def targets() -> tuple[Target, ...]:
         Target("state-body", (msgspec.json.encode(SavedState()),), _checked(_file(load_state))),
         Target("pod", (POD,), _text(lambda text: inject(text, Injection()))),
         Target("history", (HISTORY,), _file(read_csv)),
+        Target("dump", (DUMP,), _text(lambda text: read_dump(text.splitlines()))),
         Target("incidents", (INCIDENTS,), _file(_incidents)),
         Target("words", WORDS, _text(_small_words)),
     )

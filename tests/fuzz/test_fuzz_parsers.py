@@ -13,7 +13,7 @@ import re
 import tracemalloc
 
 import pytest
-from fuzz_seeds import BOMB, CONFIG, OBSERVATIONS, POD, SPEC, WEB
+from fuzz_seeds import BOMB, CONFIG, OBSERVATIONS, OPENSLO, POD, SLOTH, SPEC, WEB
 
 from locant.kubernetes.inject import inject
 from locant.kubernetes.sidecar import Injection
@@ -39,6 +39,7 @@ from locant_exporters.prometheus import SnapshotCollector
 from locant_exporters.web_config import load_web_config
 from locant_slo.catalogue import metrics
 from locant_slo.errors import ConfigError
+from locant_slo.interop.importing import import_text
 from locant_slo.load import load_specs
 from support.agent_process import ATTACHED
 from support.sidecar_traffic import attention, values
@@ -203,6 +204,8 @@ def test_numbers_at_their_limits_never_break_the_agent(caplog):
         pytest.param(CONFIG.decode(), lambda path: load_config(path, environment={}), id="config"),
         pytest.param(WEB.decode(), load_web_config, id="web-config"),
         pytest.param(SPEC.decode(), load_specs, id="spec"),
+        pytest.param(SLOTH.decode(), lambda path: import_text(path.read_text(), "file"), id="sloth"),
+        pytest.param(OPENSLO.decode(), lambda path: import_text(path.read_text(), "file"), id="openslo"),
         pytest.param(POD.decode(), lambda path: inject(path.read_text(), Injection()), id="manifest"),
         pytest.param(References().model_dump_json(), References.load, id="references"),
     ],

@@ -73,11 +73,13 @@ def chosen_objective(path: str, name: str) -> tuple[Spec, Objective]:
 
 
 def read_text(path: str) -> str:
-    """The text of a file, or of standard input for `-`. Raises MachineError when it cannot be read."""
+    """The text of a file, or of standard input for `-`. Raises MachineError or ConfigError when it cannot be read."""
     try:
         return sys.stdin.read() if path == "-" else Path(path).read_text()
     except OSError as error:
         raise MachineError(f"{path}: cannot be read ({error.strerror}); name a readable file") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8 text") from error
 
 
 def report_warnings(diagnostics: Sequence[Diagnostic]) -> None:

@@ -1,0 +1,169 @@
+"""A spec as OpenSLO v1 documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from locant_slo import burn, names
+from locant_slo.catalogue import metrics
+from locant_slo.counts import scope_of
+from locant_slo.durations import format_duration
+from locant_slo.expression import narrowed, the_selector
+from locant_slo.indicators.by_id import BuiltIn
+from locant_slo.indicators.events import Events
+from locant_slo.indicators.gauge import Gauge
+from locant_slo.indicators.ratio import Ratio
+from locant_slo.interop.openslo import VERSION
+from locant_slo.interop.openslo_alerts import ROUTED, SHORT, TIER
+from locant_slo.interop.openslo_indicator import SLICE
+from locant_slo.interop.pairs import pair, templated
+from locant_slo.interop.place import Note
+from locant_slo.spec import Objective, Spec
+from locant_slo.tiers import Tier
+
+_SOURCE = "prometheus"
+_CALENDARS = {"week": "1w", "month": "1M", "quarter": "1Q"}
+_BEGINS = "2024-01-01 00:00:00"
+"""A Monday, and the first day of a month and of a quarter."""
+_OPERATORS = {"above": "gt", "at_least": "gte", "below": "lt", "at_most": "lte"}
+
+
+def openslo_documents(spec: Spec) -> tuple[list[dict[str, object]], list[Note]]:
+    """Service, data source, targets, and for each objective its SLI, its policies and itself."""
+    documents = [
+        _document("Service", spec.service, {}, labels={**spec.labels, names.TEAM: spec.team}),
+        _document("DataSource", _SOURCE, {"type": "Prometheus", "connectionDetails": {}}),
+        *_targets(spec),
+    ]
+    notes: list[Note] = []
+    for index, objective in enumerate(spec.objectives):
+        documents += _objective(spec, objective)
+        if objective.calendar is None and objective.window % 60:
+            notes.append(
+                Note(f"{spec.service}: {spec.place(index)}.window", "OpenSLO counts in minutes; it is rounded")
+            )
+    return documents, notes
+
+
+def _document(
+    kind: str, name: str, body: object, *, labels: object = None, annotations: object = None
+) -> dict[str, object]:
+    metadata: dict[str, object] = {"name": name}
+    metadata |= {"labels": labels} if labels else {}
+    metadata |= {"annotations": annotations} if annotations else {}
+    return {"apiVersion": VERSION, "kind": kind, "metadata": metadata, "spec": body}
+
+
+def _targets(spec: Spec) -> Iterator[dict[str, object]]:
+    """Where each severity goes is said by Alertmanager's routes, which are made from the spec."""
+    found = sorted({tier.severity for one in spec.objectives if one.alerting.enabled for tier in one.alerting.tiers})
+    for severity in found:
+        yield _document("AlertNotificationTarget", severity, {"target": "alertmanager"}, annotations={ROUTED: "true"})
+
+
+def _objective(spec: Spec, objective: Objective) -> Iterator[dict[str, object]]:
+    indicator = objective.indicator
+    yield _document("SLI", objective.name, _sli(spec, objective))
+    policies = []
+    for tier in objective.alerting.tiers if objective.alerting.enabled else ():
+        name = f"{objective.name}-{tier.name}"
+        policies.append({"alertPolicyRef": name})
+        yield _document("AlertCondition", name, _condition(objective, tier), annotations=_ours(tier))
+        yield _document("AlertPolicy", name, _policy(objective, tier, name))
+    body: dict[str, object] = {
+        "description": objective.description,
+        "service": spec.service,
+        "indicatorRef": objective.name,
+        "timeWindow": [_window(objective)],
+        "budgetingMethod": "Timeslices" if _is_sliced(objective) else "Occurrences",
+        "objectives": [_target(objective)],
+        "alertPolicies": policies,
+    }
+    body = {key: value for key, value in body.items() if value not in ("", [])}
+    slices = {SLICE: format_duration(indicator.slice)} if isinstance(indicator, Gauge) else None
+    yield _document("SLO", objective.name, body, labels=dict(objective.labels), annotations=slices)
+
+
+def _is_sliced(objective: Objective) -> bool:
+    return isinstance(objective.indicator, Gauge) and objective.indicator.slice != 60
+
+
+def _target(objective: Objective) -> dict[str, object]:
+    content: dict[str, object] = {"target": float(objective.target)}
+    if isinstance(objective.indicator, Gauge):
+        word = next(name for name in _OPERATORS if getattr(objective.indicator, name) is not None)
+        content |= {"op": _OPERATORS[word], "value": float(getattr(objective.indicator, word))}
+        if _is_sliced(objective):
+            content |= {"timeSliceTarget": 1.0, "timeSliceWindow": _shorthand(objective.indicator.slice)}
+    return content
+
+
+def _window(objective: Objective) -> dict[str, object]:
+    if objective.calendar is None:
+        return {"duration": _shorthand(objective.window), "isRolling": True}
+    zone = {"startTime": _BEGINS, "timeZone": objective.calendar.time_zone}
+    return {"duration": _CALENDARS[objective.calendar.period], "isRolling": False, "calendar": zone}
+
+
+def _shorthand(seconds: int) -> str:
+    """OpenSLO has no seconds."""
+    return format_duration(max(60, round(seconds / 60) * 60))
+
+
+def _sli(spec: Spec, objective: Objective) -> dict[str, object]:
+    indicator, matchers = objective.indicator, scope_of(spec, objective).matchers
+    if isinstance(indicator, Gauge):
+        return {"thresholdMetric": _source(narrowed(indicator.value, matchers))}
+    if isinstance(indicator, Ratio) and indicator.weight is None:
+        kind, text = (
+            ("failure", indicator.error_ratio) if indicator.error_ratio else ("success", indicator.success_ratio)
+        )
+        return {"ratioMetric": {"rawType": kind, "raw": _source(templated(narrowed(text or "", matchers)))}}
+    texts: dict[str, str] = {}
+    if isinstance(indicator, BuiltIn):
+        texts = {"bad": indicator.counter(metrics.SLI_BAD_EVENTS), "total": indicator.counter(metrics.SLI_EVENTS)}
+    elif isinstance(indicator, Events) and indicator.total:
+        texts = dict(indicator.texts())
+    queries = {name: _counter(objective, narrowed(text, matchers)) for name, text in texts.items()}
+    if not queries:
+        bad, events = pair(spec, objective)
+        queries = {"bad": bad, "total": events}
+    return {"ratioMetric": {"counter": True, **{name: _source(text) for name, text in queries.items()}}}
+
+
+def _counter(objective: Objective, text: str) -> str:
+    """A counter as the standard's examples have it: the sum, without a rate; an expression with their template."""
+    if the_selector(text) is None:
+        return templated(text)
+    by = f" by ({', '.join(objective.group)})" if objective.group else ""
+    return f"sum{by} ({text})"
+
+
+def _source(query: str) -> dict[str, object]:
+    return {"metricSource": {"metricSourceRef": _SOURCE, "type": "Prometheus", "spec": {"query": query}}}
+
+
+def _condition(objective: Objective, tier: Tier) -> dict[str, object]:
+    condition = {
+        "kind": "burnrate",
+        "op": "gt",
+        "threshold": float(burn.factor(tier, objective.window)),
+        "lookbackWindow": _shorthand(tier.long),
+        "alertAfter": _shorthand(tier.hold),
+    }
+    return {"severity": tier.severity, "condition": condition}
+
+
+def _ours(tier: Tier) -> dict[str, str]:
+    """What the standard has no place for."""
+    return {TIER: tier.name, SHORT: format_duration(tier.short)}
+
+
+def _policy(objective: Objective, tier: Tier, name: str) -> dict[str, object]:
+    return {
+        "alertWhenBreaching": True,
+        "alertWhenResolved": True,
+        "alertWhenNoData": objective.alerting.no_data.action == "alert",
+        "conditions": [{"conditionRef": name}],
+        "notificationTargets": [{"targetRef": tier.severity}],
+    }
