@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 from locant.host import ProbeHost
 from locant.observation import Observation
+from locant.pushing import Push
 from locant.sidecar.config import AgentConfig
 from locant.sidecar.judge import Judge
 from locant.sidecar.kept.keeper import Keeper
 from locant.sidecar.kept.writer import writer_for
 from locant.sidecar.references import load_references
 from locant.sidecar.service import Agent
-from locant_slo.catalogue.labels import BY_SCRAPE, TO_SNAPSHOTS
+from locant_slo.catalogue.labels import BY_SCRAPE, EXPORTER, TO_SNAPSHOTS
+from locant_slo.errors import ConfigError
 from locant_slo.findings import Finding
 from locant_slo.snapshot import Snapshot
 
@@ -45,6 +47,7 @@ class EmbeddedAgent:
         )
         self.host = ProbeHost(self._judge, capacity=capacity, clock=clock)
         self._servers: list[Server] = []
+        self._pushes: dict[str, Push] = {}
 
     def _judge(self, batch: Sequence[Observation]) -> None:
         self._agent.ingest(batch)
@@ -57,6 +60,8 @@ class EmbeddedAgent:
         self._agent.note_exports(BY_SCRAPE, sum(one.ok for one in scrapes), sum(one.error for one in scrapes))
         if self._kept is not None:
             self._agent.note_exports(TO_SNAPSHOTS, self._kept.ok, self._kept.errors)
+        for exporter, push in self._pushes.items():
+            self._agent.note_exports(exporter, push.outcomes.ok, push.outcomes.error)
         return self._agent.snapshot()
 
     def findings(self) -> tuple[Finding, ...]:
@@ -73,6 +78,16 @@ class EmbeddedAgent:
         server = serve(self.snapshot, address=address, ready=lambda: True)
         self._servers.append(server)
         return server
+
+    def push(self, exporter: str, export: Callable[[Snapshot], object], interval_seconds: float = 15.0) -> None:
+        """Hand a snapshot to `export` every so often, from the background thread; counted as `exporter`.
+
+        `exporter` is a value of the catalogue's label: triton, mlflow, wandb. Raises ConfigError for any other.
+        """
+        if exporter not in EXPORTER.values:
+            raise ConfigError(f"exporter {exporter!r} is not known; choose one of {', '.join(EXPORTER.values)}")
+        self._pushes[exporter] = Push(self.snapshot, export, interval_seconds)
+        self.host.add_chore(self._pushes[exporter])
 
     def pin_reference(self, path: str) -> None:
         """Write what was measured so far as the reference that later releases are compared with."""

@@ -52,12 +52,12 @@ def eventually(condition: Callable[[], Any], seconds: float = 30.0, pause_second
 
 
 @contextlib.contextmanager
-def running(command: list[str | Path], health_url: str, log: Path) -> Iterator[None]:
-    """A process that answers at `health_url`; its output goes to `log`."""
+def running(command: list[str | Path], health_url: str, log: Path, seconds: float = 60.0) -> Iterator[None]:
+    """A process that answers at `health_url` within `seconds`; its output goes to `log`."""
     with log.open("wb") as output:
         process = subprocess.Popen([str(part) for part in command], stdout=output, stderr=output)
         try:
-            eventually(lambda: _answers(health_url) or _died(process, log), 60.0)
+            eventually(lambda: _answers(health_url) or _died(process, log), seconds)
             yield
         finally:
             process.terminate()
