@@ -11,6 +11,7 @@ from locant_alerts.history import History
 from locant_alerts.history.api import Prometheus
 from locant_alerts.history.counters import Grid
 from locant_alerts.history.csv_file import read_csv, read_incidents
+from locant_alerts.history.excluded import unplanned, without_excluded
 from locant_alerts.history.prometheus import read_prometheus
 from locant_alerts.history.simulate import parse_incident, simulate
 from locant_alerts.history.tsdb import read_tsdb
@@ -52,6 +53,19 @@ def read_histories(asked: Asked, spec: Spec, objective: Objective) -> tuple[Hist
     return tuple(replace(history, incidents=incidents) for history in histories)
 
 
+def read_known(path: Path, spec: Spec) -> tuple[History, ...]:
+    """The traffic of a CSV file, without planned maintenance."""
+    history = read_csv(path)
+    grid = Grid(history.start_seconds, history.traffic.step_seconds, len(history.traffic.events))
+    return without_excluded([history], spec, grid)
+
+
+def counted_anyway(asked: Asked, spec: Spec) -> str:
+    """What the spec excludes and this source knows no time of; empty where that is nothing."""
+    unknown = [] if asked.prometheus else unplanned(spec)
+    return f"{', '.join(unknown)}: only --prometheus knows when, so it counts here" if unknown else ""
+
+
 def grid_of(asked: Asked, objective: Objective) -> Grid:
     """The steps that end at `until` (now, if nobody said) and reach back over the objective's window, or as asked."""
     until = time.time() if asked.until_seconds is None else asked.until_seconds
@@ -71,8 +85,8 @@ def _tsdb(asked: Asked, spec: Spec, objective: Objective) -> tuple[History, ...]
     return read_tsdb(Path(str(asked.tsdb)), spec, objective, asked.step_seconds, grid)
 
 
-def _csv(asked: Asked, _spec: Spec, _objective: Objective) -> tuple[History, ...]:
-    return (read_csv(Path(str(asked.csv))),)
+def _csv(asked: Asked, spec: Spec, _objective: Objective) -> tuple[History, ...]:
+    return read_known(Path(str(asked.csv)), spec)
 
 
 def _simulated(asked: Asked, _spec: Spec, objective: Objective) -> tuple[History, ...]:

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from locant_alerts.history import History
+from locant.backtesting import read_known
 from locant_alerts.history.api import Prometheus
 from locant_alerts.history.counters import Grid
-from locant_alerts.history.csv_file import read_csv
 from locant_alerts.history.prometheus import found_in_prometheus
 from locant_alerts.review.events import findings, fired_alerts, releases, rules_are_loaded
 from locant_alerts.review.report import Review
@@ -53,5 +52,5 @@ def review_prometheus(url: str, headers: Mapping[str, str], spec: Spec, period: 
 
 def review_csv(path: Path, spec: Spec, objective: Objective, seconds: int) -> Review:
     """The review of one objective by a file of counts, which knows neither alerts nor releases nor findings."""
-    history: History = read_csv(path)
+    (history,) = read_known(path, spec)
     return Review(spec, seconds, history.start_seconds + history.seconds, [(objective, (history,))])

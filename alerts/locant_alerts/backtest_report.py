@@ -10,7 +10,7 @@ from locant_alerts.history import History
 from locant_alerts.pictures.timeline import timeline
 from locant_alerts.replay import replay
 from locant_alerts.series import number
-from locant_slo.durations import format_duration
+from locant_slo.durations import format_duration, spoken_duration
 from locant_slo.moments import format_moment
 from locant_slo.spec import Objective
 
@@ -79,4 +79,6 @@ def _counted(history: History) -> str:
     events, bad = sum(history.traffic.events), sum(history.traffic.bad)
     gap = f"; nobody reported in {format_duration(history.unseen_steps * history.traffic.step_seconds)} of it"
     ratio = f" ({bad / events:.4%})" if events else ""
-    return f"{history.name}: {events} events, {bad} bad{ratio}{gap if history.unseen else ''}."
+    quiet = sum(end - start for start, end in history.excluded) * history.traffic.step_seconds
+    left_out = f"; {spoken_duration(quiet)} of it excluded" if quiet else ""
+    return f"{history.name}: {events} events, {bad} bad{ratio}{gap if history.unseen else ''}{left_out}."

@@ -17,11 +17,12 @@ from locant_slo.spec import Objective, Tier
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Events and bad events in each step of `step_seconds`."""
+    """Events and bad events in each step of `step_seconds`; in the steps of `silent` no alert fires."""
 
     step_seconds: int
     events: tuple[int, ...]
     bad: tuple[int, ...]
+    silent: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.events) != len(self.bad):
@@ -56,6 +57,7 @@ class Sums:
         self.step_seconds = traffic.step_seconds
         self.events: Sequence[int] = (0, *accumulate(traffic.events))
         self.bad: Sequence[int] = (0, *accumulate(traffic.bad))
+        self.silent = frozenset(step for start, end in traffic.silent for step in range(start + 1, end + 1))
 
     def window(self, step: int, seconds: int) -> tuple[int, int]:
         """Bad events and events in the window that ends at a step."""
@@ -88,6 +90,8 @@ def _fired(objective: Objective, tier: Tier, sums: Sums) -> Iterator[tuple[int, 
 
 
 def _burns(objective: Objective, tier: Tier, sums: Sums, step: int) -> bool:
+    if step in sums.silent:
+        return False
     limit = burn.threshold(tier, objective.target, objective.window)
     for seconds in (tier.long, tier.short):
         bad, events = sums.window(step, seconds)

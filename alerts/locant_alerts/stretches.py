@@ -85,10 +85,10 @@ def _active(spec: Spec, item: Maintenance) -> str:
 
 def _deploys(spec: Spec) -> Iterator[Recording]:
     if spec.deploys is not None:
-        yield Recording(names.DEPLOY, _fresh(spec, spec.deploys), _who(spec))
+        yield Recording(names.DEPLOY, fresh_releases(spec, spec.deploys), _who(spec))
 
 
-def _fresh(spec: Spec, deploys: Deploys) -> str:
+def fresh_releases(spec: Spec, deploys: Deploys) -> str:
     """Releases that were not there before the quiet began, of something that was: a first start is no change."""
     series, by = narrowed(deploys.series, spec.selector), promql.grouping(deploys.by)
     release = promql.grouping((*deploys.by, deploys.release))

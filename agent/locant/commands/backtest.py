@@ -34,7 +34,7 @@ def backtest(path: str, name: str, output: str | None, headers: tuple[tuple[str,
 
     The traffic comes from one of --prometheus, --tsdb, --csv and --simulate (which may be given several times).
     """
-    from locant.backtesting import Asked, read_histories
+    from locant.backtesting import Asked, counted_anyway, read_histories
     from locant_alerts.backtest import check_step
     from locant_alerts.backtest_report import backtest_document
     from locant_alerts.document import render_markdown
@@ -44,7 +44,10 @@ def backtest(path: str, name: str, output: str | None, headers: tuple[tuple[str,
         raise ConfigError(f"--output {output}: is neither .html nor .png; name one of them")
     if not objective.alerting.enabled:
         raise ConfigError(f"{path}: {name} has alerting.enabled: false, so there is nothing to replay")
-    histories = read_histories(Asked(**asked, headers=dict(headers)), spec, objective)
+    source = Asked(**asked, headers=dict(headers))
+    histories = read_histories(source, spec, objective)
+    if unknown := counted_anyway(source, spec):
+        click.echo(f"note: {unknown}", err=True)
     check_step(objective, histories[0].traffic.step_seconds)
     document = backtest_document(objective, histories)
     click.echo(render_markdown(document), nl=False)

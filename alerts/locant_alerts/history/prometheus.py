@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from locant_alerts.history.api import Prometheus
 from locant_alerts.history.counters import Grid, Series, histories
+from locant_alerts.history.excluded import without_all_excluded
 from locant_alerts.history.sources import counters, looks
 from locant_alerts.history.stretch import History
 from locant_slo.errors import ConfigError
@@ -20,7 +21,11 @@ def read_prometheus(prometheus: Prometheus, spec: Spec, objective: Objective, gr
 
 
 def found_in_prometheus(prometheus: Prometheus, spec: Spec, objective: Objective, grid: Grid) -> tuple[History, ...]:
-    """The same, and nothing where nobody reported."""
+    """The same, and nothing where nobody reported. What the spec excludes counts nothing."""
+    return without_all_excluded(_counted(prometheus, spec, objective, grid), prometheus, spec, grid)
+
+
+def _counted(prometheus: Prometheus, spec: Spec, objective: Objective, grid: Grid) -> tuple[History, ...]:
     pair = counters(spec, objective)
     if pair is not None:
         events, bad = prometheus.range(pair.events, grid), prometheus.range(pair.bad, grid)

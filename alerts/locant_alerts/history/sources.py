@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from locant_slo import burn
 from locant_slo.catalogue import metrics
-from locant_slo.counts import counts, scope_of
+from locant_slo.counts import scope_of
 from locant_slo.expression import narrowed, the_selector
 from locant_slo.indicators.by_id import BuiltIn
 from locant_slo.indicators.events import Events
@@ -50,9 +50,12 @@ def counters(spec: Spec, objective: Objective) -> Pair | None:
 
 def looks(spec: Spec, objective: Objective) -> Looks:
     """The counts of the rules' base window, or of a gauge's slices, at each look: counted to within that window."""
-    prepared = objective.indicator.prepared(scope_of(spec, objective))
+    scope = scope_of(spec, objective)
+    prepared = objective.indicator.prepared(scope)
     if prepared:
         (_, bad), (_, events) = prepared
         return Looks(Pair(events, bad), objective.indicator.prepared_every)
-    bad, events = counts(spec, objective, burn.BASE_WINDOW_SECONDS)
-    return Looks(Pair(events, bad), burn.BASE_WINDOW_SECONDS)
+    window = burn.BASE_WINDOW_SECONDS
+    return Looks(
+        Pair(objective.indicator.count_all(window, scope), objective.indicator.count_bad(window, scope)), window
+    )

@@ -18,7 +18,8 @@ class History:
     """The traffic of one group (`labels`) from `start_seconds` on, in Unix seconds or from 0.
 
     `incidents` are known, or None where nobody says; `incident_names` are what simulated ones are called.
-    `unseen`: stretches in which no process reported the counter.
+    `unseen`: stretches in which no process reported the counter. `excluded`: maintenance and the like, which count
+    nothing.
     """
 
     traffic: Traffic
@@ -27,6 +28,7 @@ class History:
     incidents: tuple[Incident, ...] | None = None
     incident_names: tuple[str, ...] = ()
     unseen: tuple[Incident, ...] = ()
+    excluded: tuple[Incident, ...] = ()
 
     @property
     def name(self) -> str:

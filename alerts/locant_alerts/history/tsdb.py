@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from locant_alerts.history.counters import Grid, Sample, Series, histories
+from locant_alerts.history.excluded import without_excluded
 from locant_alerts.history.sources import counters
 from locant_alerts.history.stretch import History
 from locant_slo.errors import ConfigError, MachineError
@@ -40,7 +41,8 @@ def read_tsdb(
     events, bad = _dump(folder, pair.events, grid), _dump(folder, pair.bad, grid)
     if not events:
         raise ConfigError(f"{folder}: has no sample of {pair.events} in this time; check the spec's selector")
-    return histories(events, bad, objective.group, grid or _spanned(events, step_seconds))
+    grid = grid or _spanned(events, step_seconds)
+    return without_excluded(histories(events, bad, objective.group, grid), spec, grid)
 
 
 def _spanned(series: list[Series], step_seconds: int) -> Grid:

@@ -121,17 +121,19 @@ def together(histories: Sequence[History]) -> History:
         Traffic(first.traffic.step_seconds, events, bad),
         first.start_seconds,
         incidents=first.incidents,
-        unseen=_unseen_by_all(histories),
+        unseen=_in_all([history.unseen for history in histories], len(first.traffic.events)),
+        excluded=_in_all([history.excluded for history in histories], len(first.traffic.events)),
     )
 
 
-def _unseen_by_all(histories: Sequence[History]) -> tuple[Incident, ...]:
-    marks = [True] * len(histories[0].traffic.events)
-    for history in histories:
-        seen_from = 0
-        for start, end in (*history.unseen, (len(marks), len(marks))):
-            marks[seen_from:start] = [False] * (start - seen_from)
-            seen_from = end
+def _in_all(groups: Sequence[Sequence[Incident]], steps: int) -> tuple[Incident, ...]:
+    """The steps that lie in a stretch of every group."""
+    marks = [True] * steps
+    for stretches in groups:
+        free_from = 0
+        for start, end in (*stretches, (steps, steps)):
+            marks[free_from:start] = [False] * (start - free_from)
+            free_from = end
     return runs(marks)
 
 

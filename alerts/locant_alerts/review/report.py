@@ -12,7 +12,7 @@ from locant_alerts.review.account import Account, by_budget, together
 from locant_alerts.review.events import Fired, Found, Released
 from locant_alerts.review.happened import happened
 from locant_alerts.series import number
-from locant_slo.durations import format_duration
+from locant_slo.durations import format_duration, spoken_duration
 from locant_slo.moments import format_moment
 from locant_slo.spec import Objective, Spec
 
@@ -125,6 +125,10 @@ def _chapter(review: Review, part: _Part) -> Iterator[Block]:
     if account.known_ratio < _KNOWN_ENOUGH_RATIO:
         window = format_duration(objective.window)
         yield f"Somebody reported in {account.known_ratio:.0%} of the {window}; the rest is unknown, not good."
+    if account.history.excluded:
+        steps = sum(end - start for start, end in account.history.excluded)
+        quiet = spoken_duration(steps * account.history.traffic.step_seconds)
+        yield f"Left out as maintenance, or as quiet after a release: {quiet} of all that was read."
     yield from _trend(account)
     if hours := account.worst_hours(_WORST_HOURS):
         yield "The worst hours:"

@@ -13,7 +13,7 @@ from decimal import Decimal
 from locant_alerts.series import number
 from locant_slo import burn
 from locant_slo.catalogue import labels
-from locant_slo.counts import counts
+from locant_slo.counts import scope_of
 from locant_slo.spec import Objective, Spec, Tier
 
 WINDOW_SECONDS = 1_800
@@ -52,9 +52,10 @@ def worse_by(spec: Spec, objective: Objective, version: str) -> str:
 
 
 def _counted(spec: Spec, objective: Objective, version: str) -> tuple[str, str]:
+    """Everything that a release did: the quiet after it, which costs no budget, is what is judged here."""
     chosen = spec.model_copy(update={"selector": {**spec.selector, labels.MODEL_VERSION.name: version}})
-    bad, events = counts(chosen, objective, WINDOW_SECONDS)
-    return f"sum({bad})", f"sum({events})"
+    scope, indicator = scope_of(chosen, objective), objective.indicator
+    return f"sum({indicator.count_bad(WINDOW_SECONDS, scope)})", f"sum({indicator.count_all(WINDOW_SECONDS, scope)})"
 
 
 def _fastest(objective: Objective) -> Tier:
