@@ -18,7 +18,8 @@ from locant_alerts.history.stretch import History
 from locant_slo.errors import ConfigError, MachineError
 from locant_slo.spec import Objective, Spec
 
-_LINE = re.compile(r"\{(?P<labels>.*)\} (?P<value>\S+) (?P<milliseconds>-?\d+)")
+_NUMBER = r"NaN|[+-]?Inf|[+-]?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]{1,3})?"
+_LINE = re.compile(rf"\{{(?P<labels>.*)\}} (?P<value>{_NUMBER}) (?P<milliseconds>-?[0-9]{{1,18}})$")
 _LABEL = re.compile(r'([^=,\s"]+|"(?:[^"\\]|\\.)*")="((?:[^"\\]|\\.)*)"')
 _LOOK_BACK_SECONDS = 300
 """As far as Prometheus looks for the sample that a counter stood at when the time began."""
