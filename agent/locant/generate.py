@@ -18,6 +18,7 @@ def compile_all(specs: Sequence[Spec]) -> dict[str, str]:
     """Every generated file by its path below the output folder: rules, tests, routing, boards, rollouts, runbooks."""
     from locant_alerts.alertmanager import build_alertmanager
     from locant_alerts.custom_resource import build_custom_resources
+    from locant_alerts.objective_runbooks import objective_runbooks
     from locant_alerts.rule_tests import build_rule_tests
     from locant_alerts.rules import build_rules
     from locant_alerts.runbooks import runbooks
@@ -30,6 +31,7 @@ def compile_all(specs: Sequence[Spec]) -> dict[str, str]:
         for number, text in enumerate(build_custom_resources(spec), start=1):
             files[f"kubernetes/{spec.service}-rules-{number}.yaml"] = text
         files |= _rollouts(spec)
+        files |= {f"runbooks/{name}": text for name, text in objective_runbooks(spec).items()}
     files |= _dashboards(specs)
     files |= {f"runbooks/{name}": text for name, text in runbooks().items()}
     return dict(sorted(files.items()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from locant_alerts.model import Alert
+from locant_alerts.objective_runbooks import has_own_page, objective_runbook
 from locant_alerts.series import base_events, identity, number, recorded
 from locant_alerts.words import PERCENT, says, shown, subject
 from locant_slo import burn, names, promql
@@ -64,7 +65,7 @@ def _burn_words(spec: Spec, objective: Objective, tier: Tier) -> dict[str, str]:
             "Look for a positional fault alert of the same model: it names the cause. "
             "Otherwise compare with the last release and roll back."
         ),
-        names.BURN_RUNBOOK,
+        objective_runbook(spec, objective) if has_own_page(spec) else names.BURN_RUNBOOK,
     )
 
 

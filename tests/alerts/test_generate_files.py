@@ -32,7 +32,8 @@ class TestCompile:
         rules = {"rules/chat.rules.yaml", "rules/chat.test.yaml", "kubernetes/chat-rules-1.yaml"}
         gates = ("argo", "flagger-canary-analysis", "flagger-integrity")
         rollouts = {f"rollouts/chat-{name}.yaml" for name in gates}
-        assert set(files) == {"alertmanager.yaml"} | boards | rules | rollouts | {f"runbooks/{n}" for n in runbooks()}
+        pages = {f"runbooks/{name}" for name in (*runbooks(), "chat-integrity.md")}
+        assert set(files) == {"alertmanager.yaml"} | boards | rules | rollouts | pages
 
     def test_is_the_same_each_time(self):
         assert compile_all(load_specs(EXAMPLE)) == compile_all(load_specs(EXAMPLE))
