@@ -37,9 +37,15 @@ class TestCounters:
         assert [value for _, value in increments([(0, 5), (60, math.nan), (120, 7)])] == [0, 2]
 
     def test_what_was_counted_in_a_gap_arrives_when_it_ends(self):
-        (history,) = histories([Series({}, [(0, 0), (60, 5), (240, 20), (300, 21)])], [], [], MINUTE)
-        assert history.traffic.events == (5, 0, 0, 15, 1)
-        assert history.unseen_steps == 2
+        grid = Grid(0, 60, 12)
+        (history,) = histories([Series({}, [(0, 0), (60, 5), (600, 20), (660, 21)])], [], [], grid)
+        assert history.traffic.events == (5, *[0] * 8, 15, 1, 0)
+        assert history.unseen == ((1, 9), (11, 12))
+
+    def test_rare_scrapes_are_no_gap(self):
+        (history,) = histories([Series({}, [(0, 0), (120, 5), (300, 20)])], [], [], MINUTE)
+        assert history.traffic.events == (0, 5, 0, 0, 15)
+        assert history.unseen == ()
 
     def test_series_of_a_group_add_up_and_groups_stay_apart(self):
         events = [counted(0, 1, 2, 3, 4, 5, labels={"model": name, "pod": pod}) for name in "ab" for pod in "xy"]
@@ -108,6 +114,12 @@ class TestRefusals:
         with answering(answer) as prometheus, pytest.raises(MachineError, match=words) as caught:
             prometheus.range("up", MINUTE)
         assert "http://prometheus" in str(caught.value)
+
+    def test_none_shows_a_password(self):
+        with Prometheus("http://me:secret@127.0.0.1:9/a") as prometheus, pytest.raises(MachineError) as caught:
+            prometheus.instant("up", 0)
+        assert "http://127.0.0.1:9/a: no Prometheus" in str(caught.value)
+        assert "secret" not in str(caught.value)
 
     @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "nonsense", "http://[::1"])
     def test_nobody_there_is_a_sentence(self, url):

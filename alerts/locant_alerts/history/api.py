@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,13 +15,18 @@ from locant_slo.errors import MachineError
 MOST_POINTS = 10_000
 """Prometheus refuses more than 11,000 points a series in one answer."""
 _TIMEOUT_SECONDS = 120.0
+_PASSWORD = re.compile(r"//[^/@]*@")
 
 
 class Prometheus:
-    """A Prometheus, or what answers like one: Thanos, Mimir, VictoriaMetrics. `with` closes its connection."""
+    """A Prometheus, or what answers like one: Thanos, Mimir, VictoriaMetrics. `with` closes its connection.
+
+    `url` is its address as it may be shown: without the password.
+    """
 
     def __init__(self, url: str, headers: Mapping[str, str] | None = None, points: int = MOST_POINTS) -> None:
-        self.url = url.rstrip("/")
+        self._address = url.rstrip("/")
+        self.url = _PASSWORD.sub("//", self._address)
         self._points = points
         self._client = httpx.Client(headers=headers, timeout=_TIMEOUT_SECONDS)
 
@@ -48,7 +54,7 @@ class Prometheus:
 
     def _ask(self, path: str, parameters: Mapping[str, str]) -> Any:
         try:
-            answer = self._client.post(f"{self.url}/api/v1/{path}", data=dict(parameters))
+            answer = self._client.post(f"{self._address}/api/v1/{path}", data=dict(parameters))
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             raise MachineError(f"{self.url}: no Prometheus answers there ({error}); check the address") from error
         try:

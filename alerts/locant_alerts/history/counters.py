@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from locant_alerts.history.stretch import History, runs
 from locant_alerts.replay import Traffic
 
+LOOK_BACK_SECONDS = 300
+"""For how long Prometheus takes a sample for the present value; a longer silence is a gap."""
 Sample = tuple[float, float]
 """Unix seconds and value."""
 
@@ -79,11 +81,15 @@ def _key(series: Series, by: Sequence[str]) -> tuple[str, ...]:
 
 
 def _add(series: Series, counts: list[float], grid: Grid, seen: bytearray) -> None:
+    before = -math.inf
     for seconds, increment in increments(series.samples):
         step = grid.step(seconds)
         if 0 <= step < grid.steps:
             counts[step] += increment
-            seen[step] = 1
+        first = grid.step(before) + 1 if seconds - before <= LOOK_BACK_SECONDS else step
+        for between in range(max(0, first), min(step + 1, grid.steps)):
+            seen[between] = 1
+        before = seconds
 
 
 def increments(samples: Iterable[Sample]) -> Iterator[Sample]:

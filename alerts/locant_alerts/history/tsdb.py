@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from locant_alerts.history.counters import Grid, Sample, Series, histories
+from locant_alerts.history.counters import LOOK_BACK_SECONDS, Grid, Sample, Series, histories
 from locant_alerts.history.excluded import without_excluded
 from locant_alerts.history.sources import counters
 from locant_alerts.history.stretch import History
@@ -21,8 +21,6 @@ from locant_slo.spec import Objective, Spec
 _NUMBER = r"NaN|[+-]?Inf|[+-]?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]{1,3})?"
 _LINE = re.compile(rf"\{{(?P<labels>.*)\}} (?P<value>{_NUMBER}) (?P<milliseconds>-?[0-9]{{1,18}})$")
 _LABEL = re.compile(r'([^=,\s"]+|"(?:[^"\\]|\\.)*")="((?:[^"\\]|\\.)*)"')
-_LOOK_BACK_SECONDS = 300
-"""As far as Prometheus looks for the sample that a counter stood at when the time began."""
 _ESCAPE = re.compile(r"\\(.)")
 
 
@@ -63,7 +61,7 @@ def _dump(folder: Path, selector: str, grid: Grid | None) -> list[Series]:
             return _dump(_with_wal(folder, Path(copy)), selector, grid)
     command = [program, "tsdb", "dump", f"--match={selector}"]
     if grid is not None:
-        before = grid.start_seconds - _LOOK_BACK_SECONDS
+        before = grid.start_seconds - LOOK_BACK_SECONDS
         command += [f"--min-time={math.floor(before * 1_000)}", f"--max-time={math.ceil(grid.end_seconds * 1_000)}"]
     with tempfile.TemporaryFile() as errors:
         with subprocess.Popen(  # noqa: S603 - a list of arguments, and a program that was looked up

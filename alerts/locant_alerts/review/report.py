@@ -80,7 +80,8 @@ _HEAD = ("objective", "of", "promised", "kept", "budget left", "spent in the per
 
 def _row(review: Review, part: _Part) -> tuple[str, ...]:
     objective, account = part.objective, part.account
-    promise = f"{number(objective.target * 100)}% over {format_duration(objective.window)}"
+    over = f"each {objective.calendar.period}" if objective.calendar else f"over {format_duration(objective.window)}"
+    promise = f"{number(objective.target * 100)}% {over}"
     alerts = "unknown" if review.fired is None else str(len(_mine(review.fired, part)))
     if account is None or account.window.error_ratio is None:
         return objective.name, part.name, promise, *[NO_DATA] * 4, alerts
@@ -123,7 +124,7 @@ def _chapter(review: Review, part: _Part) -> Iterator[Block]:
         yield "Nobody counted an event of it: the objective is neither kept nor missed, it is unknown."
         return
     if account.known_ratio < _KNOWN_ENOUGH_RATIO:
-        window = format_duration(objective.window)
+        window = "calendar's time" if objective.calendar else format_duration(objective.window)
         yield f"Somebody reported in {account.known_ratio:.0%} of the {window}; the rest is unknown, not good."
     if account.history.excluded:
         steps = sum(end - start for start, end in account.history.excluded)
