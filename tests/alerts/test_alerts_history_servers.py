@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 from alert_support import make_spec
 from click.testing import CliRunner
@@ -14,11 +17,11 @@ from click.testing import CliRunner
 from locant.cli import cli
 from locant_alerts.history.api import Prometheus
 from locant_alerts.history.counters import Grid
-from locant_alerts.history.prometheus import read_prometheus
+from locant_alerts.history.prometheus import found_in_prometheus, read_prometheus
 from locant_alerts.history.tsdb import read_tsdb
 from locant_slo.errors import ConfigError, LocantError, MachineError
 from support.blocks import Counter, import_counters
-from support.real_servers import prometheus
+from support.real_servers import eventually, prometheus, victoria_metrics
 
 MINUTES = 900
 START = int(time.time()) // 3_600 * 3_600 - 86_400
@@ -152,6 +155,27 @@ def test_what_is_no_pair_of_counters_is_counted_by_asking(program, tmp_path):
                 read_tsdb(tmp_path / "data", spec, spec.objectives[0], 60)
     assert found.pop("gauge") == len(BROKEN)
     assert all(abs(count - 200) <= 2 for count in found.values()), found
+
+
+@pytest.mark.server
+def test_a_victoria_metrics_answers_like_a_prometheus(tmp_path):
+    path = os.environ.get("LOCANT_VICTORIA_METRICS") or shutil.which("victoria-metrics")
+    if not path:
+        pytest.skip("NOT PROVEN HERE: no victoria-metrics; tests/tools/fetch_victoria_metrics.sh FOLDER unpacks one")
+    traffic = [10 + minute % 7 for minute in range(MINUTES)]
+    bad = [5 if minute in BROKEN else 0 for minute in range(MINUTES)]
+    labels = {"indicator": "position_integrity", "model": "m", "model_version": "1"}
+    inside = ",".join(f'{name}="{value}"' for name, value in labels.items())
+    lines = [
+        f"{NAMES[kind]}{{{inside}}} {value} {1_000 * (START + 60 * at)}"
+        for kind, counts in (("events", traffic), ("bad", bad))
+        for at, value in Counter(NAMES[kind], labels, counts, restart=320).samples()
+    ]
+    (objective,) = (spec := make_spec()).objectives
+    with victoria_metrics(path, tmp_path) as api, Prometheus(api.url, points=200) as source:
+        httpx.post(f"{api.url}/api/v1/import/prometheus", content="\n".join(lines)).raise_for_status()
+        found = eventually(lambda: found_in_prometheus(source, spec, objective, GRID))
+    assert told(found) == {"1": (tuple(traffic), tuple(bad))}
 
 
 @pytest.mark.parametrize("given", [[], ["--csv", "a", "--tsdb", "b"]])
