@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.05
 _EXPORT_DEADLINE_SECONDS = 5.0
 _STALLED_SECONDS = 10.0
+_LAST_READ_SECONDS = 1.0
 _TEND_SECONDS = 1.0
 _QUIET_SECONDS = 60.0
 _FIXED = (
@@ -112,6 +113,7 @@ class Daemon:
                 self._go_on(server, pusher)
         finally:
             self._stopping.set()
+            self._read_the_rest()
             self._receiver.close()
             if self._state is not None:
                 self._state.finish(self._agent.saved(), _EXPORT_DEADLINE_SECONDS)
@@ -120,6 +122,16 @@ class Daemon:
             if pusher is not None:
                 pusher.close(_EXPORT_DEADLINE_SECONDS)
             server.close()
+
+    def _read_the_rest(self) -> None:
+        """Before the end: what probes sent until now, for as long as a second, and what they lost."""
+        deadline = time.monotonic() + _LAST_READ_SECONDS
+        try:
+            while self._receiver.poll(0.0, self._agent.ingest) and time.monotonic() < deadline:
+                continue
+            self._agent.note_channel(0, self._losses())
+        except Exception:
+            _log.exception("what probes sent last could not be read")
 
     def stop(self) -> None:
         """End `run` after the current tick."""
@@ -167,14 +179,14 @@ class Daemon:
         self._agent.note_channel(0, self._losses())
         outcomes = {BY_SCRAPE: server.outcomes} | ({BY_OTLP: pusher.outcomes} if pusher is not None else {})
         for exporter, outcome in outcomes.items():
-            self._agent.note_exports(exporter, outcome.ok, outcome.error)
+            self._agent.note_exports(exporter, outcome.ok, outcome.error, outcome.seconds)
         if self._kept is not None:
-            self._agent.note_exports(TO_SNAPSHOTS, self._kept.ok, self._kept.errors)
+            self._agent.note_exports(TO_SNAPSHOTS, self._kept.ok, self._kept.errors, self._kept.seconds)
         if self._state is not None:
             if time.monotonic() >= self._next_save:
                 self._next_save = time.monotonic() + self._config.state_interval_seconds
                 self._state.save(self._agent.saved())
-            self._agent.note_exports(TO_STATE, self._state.ok, self._state.errors)
+            self._agent.note_exports(TO_STATE, self._state.ok, self._state.errors, self._state.seconds)
 
     def _losses(self) -> Counter[str]:
         losses = Counter({"lost": self._receiver.gaps})

@@ -57,11 +57,12 @@ class EmbeddedAgent:
         """Everything known now, judged up to now."""
         self.host.pump()
         scrapes = [server.outcomes for server in self._servers]
-        self._agent.note_exports(BY_SCRAPE, sum(one.ok for one in scrapes), sum(one.error for one in scrapes))
+        ok, errors = sum(one.ok for one in scrapes), sum(one.error for one in scrapes)
+        self._agent.note_exports(BY_SCRAPE, ok, errors, sum(one.seconds for one in scrapes))
         if self._kept is not None:
-            self._agent.note_exports(TO_SNAPSHOTS, self._kept.ok, self._kept.errors)
+            self._agent.note_exports(TO_SNAPSHOTS, self._kept.ok, self._kept.errors, self._kept.seconds)
         for exporter, push in self._pushes.items():
-            self._agent.note_exports(exporter, push.outcomes.ok, push.outcomes.error)
+            self._agent.note_exports(exporter, push.outcomes.ok, push.outcomes.error, push.outcomes.seconds)
         return self._agent.snapshot()
 
     def findings(self) -> tuple[Finding, ...]:

@@ -102,6 +102,7 @@ class ProbeHost:
         """Detach every probe, hand on the rest and end the thread."""
         for probe in self._probes:
             self.detach(probe)
+        self.pump()
         self._stop.set()
         self.channel.close()
         if self._thread is not None and self._thread is not threading.current_thread():

@@ -39,14 +39,15 @@ class Push:
         """Export, if it is time. The log has the first failure of a row of them."""
         if self._monotonic() < self._next:
             return
-        self._next = self._monotonic() + self._interval_seconds
+        began = self._monotonic()
+        self._next = began + self._interval_seconds
         try:
             self._export(self._snapshot())
         except Exception:
-            self._tally.note(ok=False)
+            self._tally.note(ok=False, seconds=self._monotonic() - began)
             if not self._failing:
                 _LOG.warning("handing on a snapshot failed; going on", exc_info=True)
             self._failing = True
         else:
-            self._tally.note(ok=True)
+            self._tally.note(ok=True, seconds=self._monotonic() - began)
             self._failing = False

@@ -101,12 +101,13 @@ class OtlpPusher:
     def _export(self, exporter: OTLPMetricExporter) -> str:
         """Why the export failed, or nothing."""
         self._complaints.lines.clear()
+        began = self._monotonic()
         try:
             result = exporter.export(metrics_data(self._snapshot(), self._resource))
             reason = "" if result is MetricExportResult.SUCCESS else self._complaints.first
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
-        self._tally.note(ok=not reason)
+        self._tally.note(ok=not reason, seconds=self._monotonic() - began)
         return reason
 
 

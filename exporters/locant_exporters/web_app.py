@@ -6,6 +6,7 @@ Every path but these is 404 (a probe that succeeds on any path proves nothing), 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -112,12 +113,13 @@ def _metrics(environ: WSGIEnvironment, snapshot: Callable[[], Snapshot], tally: 
         return _plain(HTTPStatus.BAD_REQUEST, f"The query has more than {_LONGEST_QUERY_FIELDS} fields")
     collector = SnapshotCollector(snapshot, names=frozenset(query.get("name[]", ())))
     wishes = {"accept": environ.get("HTTP_ACCEPT", ""), "accept_encoding": environ.get("HTTP_ACCEPT_ENCODING", "")}
+    began = time.monotonic()
     try:
         exposition = expose(collector, **wishes)
     except Exception:
-        tally.note(ok=False)
+        tally.note(ok=False, seconds=time.monotonic() - began)
         raise
-    tally.note(ok=True)
+    tally.note(ok=True, seconds=time.monotonic() - began)
     encoding = (("Content-Encoding", exposition.encoding),) if exposition.encoding else ()
     described = (("Content-Type", exposition.content_type), ("Vary", "Accept, Accept-Encoding"), *encoding)
     return _Answer(HTTPStatus.OK, exposition.body, described)

@@ -7,13 +7,15 @@ the model answered before it was watched, and its time is noted by phase: calm b
 from __future__ import annotations
 
 import contextlib
+import resource
 import statistics
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import transformers
@@ -40,7 +42,11 @@ def small_model() -> torch.nn.Module:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one scenario. Times are milliseconds of a forward pass, medians by phase and the longest ever."""
+    """What became of one scenario.
+
+    Medians of a forward pass before, during and after, in milliseconds: its time, and the processor time of its thread.
+    `waits`: how often in a hundred passes the thread gave the processor away, as one that blocks must.
+    """
 
     passes: int
     wrong_outputs: int
@@ -48,10 +54,9 @@ class Verdict:
     offered: int
     dropped: dict[str, int]
     counted_as_dropped: float
-    before_ms: float
-    during_ms: float
-    after_ms: float
-    longest_ms: float
+    wall_ms: tuple[float, float, float]
+    cpu_ms: tuple[float, float, float]
+    waits: tuple[float, float, float]
     note: str = ""
 
     @property
@@ -63,6 +68,24 @@ class Verdict:
     def loss_counted(self) -> bool:
         """The agent knows of everything that the model's side says it dropped."""
         return self.counted_as_dropped >= sum(self.dropped.values())
+
+
+class Cost(NamedTuple):
+    """Seconds and waits, of a pass or since the thread began."""
+
+    wall: float
+    cpu: float
+    waits: float
+
+    @classmethod
+    def now(cls) -> Cost:
+        """Of this thread until now."""
+        return cls(time.perf_counter(), time.thread_time(), resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw)
+
+
+def _each(phases: list[list[Cost]], measure: Callable[[list[Cost]], float]) -> tuple[float, float, float]:
+    before, during, after = map(measure, phases)
+    return before, during, after
 
 
 class Traffic:
@@ -79,7 +102,7 @@ class Traffic:
         options = ProbeOptions(attention_rate=0.0, rotary_rate=0.0)
         locant.watch(self._model, name="chat", version="v1", agent=self.remote, options=options)
         self.phase = CALM
-        self.times: dict[str, list[float]] = defaultdict(list)
+        self.costs: dict[str, list[Cost]] = defaultdict(list)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -97,13 +120,13 @@ class Traffic:
         with torch.no_grad():
             while not self._stop.wait(_PAUSE_SECONDS):
                 at = self.passes % len(self._prompts)
-                began = time.perf_counter()
+                began = Cost.now()
                 try:
                     logits = self._model(self._prompts[at]).logits
                 except Exception:
                     self.errors += 1
                     continue
-                self.times[self.phase].append(time.perf_counter() - began)
+                self.costs[self.phase].append(Cost(*(now - then for now, then in zip(Cost.now(), began, strict=True))))
                 self.wrong += not torch.equal(logits, self._right[at])
                 self.passes += 1
 
@@ -180,14 +203,18 @@ class Stage:
     def verdict(self) -> Verdict:
         """Everything in numbers."""
         traffic = self.traffic
-        medians = [1e3 * statistics.median(traffic.times[phase] or [0.0]) for phase in (CALM, STORM, AFTER)]
-        longest = 1e3 * max(max(times, default=0.0) for times in traffic.times.values())
-        counted = self.agent.dropped()
+        costs = [traffic.costs[phase] or [Cost(0.0, 0.0, 0.0)] for phase in (CALM, STORM, AFTER)]
         return Verdict(
-            *(traffic.passes, traffic.wrong, traffic.errors, traffic.offered, traffic.dropped, counted),
-            *medians,
-            longest,
-            self.note,
+            passes=traffic.passes,
+            wrong_outputs=traffic.wrong,
+            errors=traffic.errors,
+            offered=traffic.offered,
+            dropped=traffic.dropped,
+            counted_as_dropped=self.agent.dropped(),
+            wall_ms=_each(costs, lambda phase: 1e3 * statistics.median(one.wall for one in phase)),
+            cpu_ms=_each(costs, lambda phase: 1e3 * statistics.median(one.cpu for one in phase)),
+            waits=_each(costs, lambda phase: 100 * statistics.fmean(one.waits for one in phase)),
+            note=self.note,
         )
 
     def close(self) -> None:

@@ -98,6 +98,18 @@ def test_a_peer_that_holds_its_connection_and_says_nothing_is_hung_up_on(receive
     idle.close()
 
 
+def test_an_agent_that_stood_still_does_not_hang_up_on_a_probe_that_spoke_meanwhile(receiver, path, ticks):
+    sender = Sender(path, clock=ticks)
+    sender.send([ATTACHED])
+    drain(receiver)
+    ticks.now += 90
+    sender.send([decode_pass(1)])
+    receiver._tend()  # before anything is read: the tick that the agent was stopped in
+    assert drain(receiver) == [decode_pass(1)]
+    assert receiver.connections == 1
+    sender.close()
+
+
 def test_a_probe_hung_up_on_comes_back_and_nothing_counts_twice(receiver, path, ticks):
     sender = Sender(path, clock=ticks, jitter=lambda low, high: 0.1)
     sender.send([decode_pass(0), replace(decode_pass(0), request_ids=("x" * 200_000,))])  # the second fits no frame
@@ -191,7 +203,7 @@ def test_an_endpoint_that_is_down_for_hours_costs_failures_and_no_memory():
     pusher.start()
     try:
         eventually(lambda: pusher.outcomes.error >= 120)  # an hour of pushes, two a minute
-        agent.note_exports("otlp", pusher.outcomes.ok, pusher.outcomes.error)
+        agent.note_exports("otlp", pusher.outcomes.ok, pusher.outcomes.error, pusher.outcomes.seconds)
         agent.ingest([forward(row(4))])
     finally:
         pusher.close(0.1)

@@ -165,8 +165,9 @@ def test_the_channels_losses_are_counted_once() -> None:
 def test_exports_are_counted_by_outcome() -> None:
     agent = agent_of()
     for failed in (0, 1, 1):
-        agent.note_exports("otlp", 1, failed)
+        agent.note_exports("otlp", 1, failed, 0.5)
     exports = values(agent.snapshot(), metrics.EXPORTS)
+    assert values(agent.snapshot(), metrics.EXPORT_DURATION)[("otlp",)] == 0.5
     assert (exports["otlp", "ok"], exports["otlp", "error"], exports["prometheus", "ok"]) == (1, 1, 0)
 
 

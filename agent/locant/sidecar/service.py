@@ -76,6 +76,7 @@ class Agent:
         self._attendance = Attendance()
         self._channel = Deltas()
         self._logged_at: float | None = None
+        self._latest: float | None = None
         self._started_at = clock()
         findings = FindingLog(config.finding_capacity)
         self._store = Store(started_at=self._started_at, series_limit=config.series_limit, findings=findings)
@@ -93,6 +94,8 @@ class Agent:
                 self._lose(observation, error)
         with self._lock:
             self._spent(_DRAIN, started)
+            if self._latest is not None:
+                self._store.set(metrics.OBSERVATION_LAG, (), max(self._clock() - self._latest, 0.0))
 
     def snapshot(self) -> Snapshot:
         """Everything as it stands now, immutable."""
@@ -151,9 +154,11 @@ class Agent:
             self._store.set(metrics.QUEUE_DEPTH, (), depth)
             self._store.apply(drops(self._channel, dropped))
 
-    def note_exports(self, exporter: str, ok: int, errors: int) -> None:
-        """All of an exporter's snapshots so far that went out, and that failed to."""
+    def note_exports(self, exporter: str, ok: int, errors: int, seconds: float) -> None:
+        """All of an exporter's snapshots so far that went out, and that failed to, and how long they took together."""
         with self._lock:
+            spent = self._channel.take(f"{exporter} seconds", seconds)
+            self._store.add(metrics.EXPORT_DURATION, (exporter,), spent)
             for outcome, total in ((_OK, ok), (_ERROR, errors)):
                 news = self._channel.take(f"{exporter} {outcome}", total)
                 self._store.add(metrics.EXPORTS, (exporter, outcome), news)
@@ -164,6 +169,7 @@ class Agent:
         for stage in STAGE.values:
             self._store.observe(metrics.PROBE_DURATION, (stage,), 0.0, 0)
         for exporter in EXPORTER.values:
+            self._store.add(metrics.EXPORT_DURATION, (exporter,), 0)
             for outcome in OUTCOME.values:
                 self._store.add(metrics.EXPORTS, (exporter, outcome), 0)
 
@@ -180,6 +186,7 @@ class Agent:
             return
         if not observation.time <= now + _AHEAD_SECONDS:
             observation = replace(observation, time=now)
+        self._latest = observation.time
         self._attend(observation.model_id, now)
         started = self._timer()
         verdict = self._judge.judge(observation)

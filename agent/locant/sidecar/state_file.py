@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -68,6 +69,7 @@ class StateWriter:
         self._complained = False
         self.ok = 0
         self.errors = 0
+        self.seconds = 0.0
 
     def save(self, state: SavedState) -> bool:
         """Begin to save; False, and counted as an error, while the last one has not ended."""
@@ -86,6 +88,7 @@ class StateWriter:
             self._thread.join(deadline_seconds)
 
     def _save(self, state: SavedState) -> None:
+        began = time.monotonic()
         try:
             save_state(self._path, state)
         except (MachineError, ValueError, OverflowError) as error:
@@ -94,6 +97,8 @@ class StateWriter:
                 _LOG.error("%s; trying on every interval", error)
             self._complained = True
             return
+        finally:
+            self.seconds += time.monotonic() - began
         self.ok += 1
         self._complained = False
 

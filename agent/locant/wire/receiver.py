@@ -157,8 +157,9 @@ class Receiver:
 
     def _hang_up_silent(self, seconds: float, *, at_most: int) -> None:
         latest = self._clock() - seconds
-        silent = sorted((peer for peer in self._peers.values() if peer.heard <= latest), key=lambda peer: peer.heard)
-        for peer in silent[:at_most]:
+        quiet = sorted((peer for peer in self._peers.values() if peer.heard <= latest), key=lambda peer: peer.heard)
+        silent = (peer for peer in quiet if not _spoke(peer))
+        for peer in itertools.islice(silent, at_most):
             self.refused["silent"] += peer.probe is None
             self._drop(peer)
 
@@ -210,3 +211,11 @@ class Receiver:
         self._selector.unregister(peer.sock)
         del self._peers[peer.sock.fileno()]
         peer.sock.close()
+
+
+def _spoke(peer: Peer) -> bool:
+    """Whether something waits to be read: it was the agent that stood still, and not the probe."""
+    try:
+        return bool(peer.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except OSError:
+        return False

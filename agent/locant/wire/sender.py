@@ -150,7 +150,10 @@ class Sender:
         return self._dial()
 
     def _dial(self) -> bool:
-        peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError:  # the process has no descriptor left
+            return False
         try:
             peer.setblocking(False)
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)

@@ -245,6 +245,12 @@ OBSERVATIONS_DROPPED = _counter(
     "locant.observations.dropped", "{observation}", "Observations lost, by reason.", la.REASON, tier=Tier.SELF
 )
 QUEUE_DEPTH = _gauge("locant.queue.depth", "{observation}", "Observations waiting to be judged.", tier=Tier.SELF)
+OBSERVATION_LAG = _gauge(
+    "locant.observation.lag.seconds",
+    "s",
+    "Age of the last observation when it was judged: what waits in queues and on the socket.",
+    tier=Tier.SELF,
+)
 LAST_OBSERVATION = _gauge(
     "locant.last.observation.timestamp.seconds",
     "s",
@@ -300,6 +306,9 @@ AGENT_MEMORY = _gauge(
     "locant.agent.memory.bytes", "By", "Resident memory of a separate agent's process.", tier=Tier.SELF
 )
 EXPORTS = _counter("locant.exports", "{export}", "Exports of a snapshot.", la.EXPORTER, la.OUTCOME, tier=Tier.SELF)
+EXPORT_DURATION = _counter(
+    "locant.export.duration.seconds", "s", "Time that exports took, failed ones included.", la.EXPORTER, tier=Tier.SELF
+)
 
 ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 by_prometheus_name: dict[str, Metric] = {metric.prometheus_name: metric for metric in ALL}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from pathlib import Path
 
 from locant.sidecar.config import AgentConfig
@@ -34,6 +35,7 @@ class KeptWriter:
         self._complained = False
         self.ok = 0
         self.errors = 0
+        self.seconds = 0.0
 
     def offer(self, kept: KeptPass) -> bool:
         """Hand a pass over; False, and counted, when too many wait already."""
@@ -60,12 +62,14 @@ class KeptWriter:
     def _run(self) -> None:
         store: KeptStore | None = None
         while (kept := self._waiting.get()) is not None:
+            began = time.monotonic()
             try:
                 store = store or open_store(self._path, *self._limits)
                 store.put(kept)
                 self.ok += 1
             except Exception as error:  # the thread must outlive a full disk
                 self._failed(error)
+            self.seconds += time.monotonic() - began
         if store is not None:
             store.close()
 
