@@ -9,6 +9,7 @@ from locant.probe.attention.contract import PassContext
 from locant.probe.call import Call, fit_positions
 from locant.probe.masks import kept_tokens
 from locant.probe.passes import Pass
+from locant.probe.references import to_device
 from locant.probe.rows import RowInputs, RowRules
 from locant.probe.segments import start_flags
 
@@ -48,7 +49,7 @@ def _key_request(state: Pass, rules: RowRules, real: Tensor | None) -> Tensor | 
         return None
     shape = (call.batch, call.queries)
     if state.segments is not None:
-        flags = start_flags(state.segments, *shape).to(call.device)
+        flags = to_device(start_flags(state.segments, *shape), call.device)
         return flags.long().cumsum(1) if real is None else flags.long().cumsum(1).gather(1, _rank(real))
     positions = fit_positions(call.positions, *shape)
     if positions is None or positions.dim() != 2 or call.queries < 2:

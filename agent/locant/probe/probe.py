@@ -20,6 +20,7 @@ from locant.probe.capture import Shared, UnitCapture
 from locant.probe.facts import attention_facts, forward_facts
 from locant.probe.finished import Finished, finish
 from locant.probe.governor import Governor
+from locant.probe.graphs import beside_captures
 from locant.probe.hooks import Guard
 from locant.probe.install import install
 from locant.probe.options import ProbeOptions
@@ -170,8 +171,11 @@ class Probe:
     # --- on the agent's thread
 
     def _collect(self) -> None:
-        while self._pending and self._arrived(self._pending[0]):
-            self._hand_over(self._pending.popleft())
+        if not self._pending:
+            return
+        with beside_captures():
+            while self._pending and self._arrived(self._pending[0]):
+                self._hand_over(self._pending.popleft())
 
     def _arrived(self, done: Finished) -> bool:
         """A device that failed answers no question: its pass goes on with what the host knew."""

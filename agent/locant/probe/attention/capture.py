@@ -20,6 +20,7 @@ from locant.probe.attention.interface import kernel_call
 from locant.probe.attention.modules import Member, members
 from locant.probe.attention.profiler import PassProfiler, Plan
 from locant.probe.effort import ATTENTION_EFFORTS, Effort, Look
+from locant.probe.timing import capturing
 
 
 class AttentionCapture:
@@ -116,7 +117,7 @@ class _Armed:
         """See `seams.Recorder`. Modules of other models, cross attention and vision towers are passed over."""
         member = self._members.get(id(module))
         profiler = self._profiler
-        if member is None or member.cross or profiler is None:
+        if member is None or member.cross or profiler is None or capturing(query.device):
             return
         context = profiler.context
         if query.dim() != 4 or query.shape[0] != context.batch or query.shape[2] != context.queries:
@@ -136,6 +137,8 @@ class _Armed:
         if profiler is None:
             return
         first = args[0] if args and isinstance(args[0], Tensor) else None
+        if first is not None and capturing(first.device):
+            return
         with self._apart(first):
             try:
                 call = function_call(name, args, kwargs, profiler.context, profiler.plan.profile.heads)

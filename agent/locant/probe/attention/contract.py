@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 
@@ -31,6 +32,15 @@ class PassContext:
     cached: int | torch.Tensor | None = None
     own_mask: bool = False
     blocks: bool = False
+
+    def on(self, device: torch.device) -> PassContext:
+        """The same with its tensors on a device; between CUDA devices that waits for nothing."""
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        tensors = {name: value for name, value in named.items() if isinstance(value, torch.Tensor)}
+        if all(value.device == device for value in tensors.values()):
+            return self
+        moved: dict[str, Any] = {name: value.to(device, non_blocking=True) for name, value in tensors.items()}
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from locant.probe.attention.calls import Attention
 from locant.probe.attention.engine import row_statistics
 from locant.probe.attention.layout import Layout
 from locant.probe.attention.rows import Rows
+from locant.probe.graphs import beside_captures
 
 _TOLERATED = 3
 
@@ -87,7 +88,7 @@ class FastestEngine:
 
         def run() -> None:
             try:
-                with _on(device):
+                with beside_captures(), _on(device):
                     work()
                 self._ready.add(what)
             except Exception as error:

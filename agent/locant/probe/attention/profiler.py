@@ -50,11 +50,18 @@ class PassProfiler:
         self._sample: Rows | None = None
         self._layouts: dict[tuple[int, int | None], tuple[Rows, Layout]] = {}
         self._judged: dict[Hashable, tuple[Tensor, Any]] = {}
+        self._device: torch.device | None = None
+        self._others: dict[torch.device, PassProfiler] = {}
 
     def look(
         self, layer: int, call: Attention, module: nn.Module | None, shape: tuple[Hashable, ...] | None, mask: Any
     ) -> None:
         """Judge and measure one layer. Calls of equal `shape`, `mask` and geometry are judged once."""
+        if call.device != self._device:
+            if self._device is not None:
+                self._elsewhere(call.device).look(layer, call, module, shape, mask)
+                return
+            self._device, self.context = call.device, self.context.on(call.device)
         geometry = self._geometry(module)
         chosen = layer in self.plan.layers
         if shape is None and not chosen:
@@ -70,6 +77,12 @@ class PassProfiler:
         self._sink(
             self._statistics(layer, call, geometry, known[0]) if chosen else _structure_only(layer, call, known[0])
         )
+
+    def _elsewhere(self, device: torch.device) -> PassProfiler:
+        """The same pass on another device, for a model whose layers are spread over several."""
+        if device not in self._others:
+            self._others[device] = PassProfiler(self.context, self.plan, self._sink, self._engine)
+        return self._others[device]
 
     def _geometry(self, module: nn.Module | None) -> Geometry:
         profile = self.plan.profile
@@ -92,7 +105,8 @@ class PassProfiler:
         layout = lay_out(self.context, call.keys, rows)
         if not layout.located:
             return _structure_only(layer, call, visibility)
-        found = self._engine(call, rows, layout, geometry.window, relative=False)[list(_PICKED)]
+        found = self._engine(call, rows, layout, geometry.window, relative=False)
+        found = torch.stack([found[index] for index in _PICKED])  # a list as an index would wait for the device
         if not geometry.causal:
             found[_CAUSAL_ONLY] = 0
         counted = rows.weights > 0
