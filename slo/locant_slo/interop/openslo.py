@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from locant_slo.interop.openslo_alerts import alerting_of
-from locant_slo.interop.openslo_indicator import SLICE, indicator_of
+from locant_slo.interop.openslo_indicator import indicator_of
 from locant_slo.interop.openslo_objects import Objects
-from locant_slo.interop.openslo_window import Window, window_of
+from locant_slo.interop.openslo_threshold import SLICE
+from locant_slo.interop.openslo_window import window_of
 from locant_slo.interop.place import Place, named, team_and_labels
 
 VERSION = "openslo/v1"
@@ -64,40 +65,39 @@ def _say_what_is_unused(objects: Objects) -> None:
 
 def _objectives(slo: Place, objects: Objects) -> Iterator[dict[str, object]]:
     """Each objective of an SLO is one here: its name ends in what tells it apart."""
-    spec = slo.child("spec")
+    spec, about = slo.child("spec"), slo.child("metadata")
     indicator = objects.inlined(spec, "indicator", "indicatorRef", "SLI")
-    window = window_of(spec)
-    method = spec.text("budgetingMethod") or _METHODS[0]
-    if method not in _METHODS:
-        spec.fault("budgetingMethod", f"{method!r} is not known; write one of {', '.join(_METHODS)}")
-        return
-    several = len(spec.children("objectives")) > 1
-    if not spec.children("objectives"):
+    window, method = window_of(spec), _method(spec)
+    objectives = spec.children("objectives")
+    if not objectives:
         spec.fault("objectives", "holds no objective")
-    if indicator is None:
+    if indicator is None or method is None:
         return
-    labels = {**indicator.child("metadata").labels("labels"), **slo.child("metadata").labels("labels")}
-    name = slo.child("metadata").text("name", needed=True)
-    slices = slo.child("metadata").child("annotations").text(SLICE)
-    for number, objective in enumerate(spec.children("objectives"), 1):
+    labels = {**indicator.child("metadata").labels("labels"), **about.labels("labels")}
+    name, slices = about.text("name", needed=True), about.child("annotations").text(SLICE)
+    for number, objective in enumerate(objectives, 1):
         target = _target(objective)
         body = indicator_of(indicator.child("spec"), objective, method, objects, slices)
         if target is None or body is None:
             continue
         said = objective.text("displayName")
-        content = {
-            "name": named(f"{name}-{said or number}" if several else name, objective if several else slo, "name"),
-            **body,
-            "target": float(target),
-            **window.content,
-            "description": spec.text("description") or said,
-            "labels": labels,
-            "alerting": alerting_of(spec, objects, window, target),
-        }
-        yield _compact(content, window)
+        apart = (
+            named(f"{name}-{said or number}", objective, "name") if len(objectives) > 1 else named(name, slo, "name")
+        )
+        promise = {"target": float(target), **window.content, "description": spec.text("description") or said}
+        alerting = alerting_of(spec, objects, window, target)
+        yield _compact({"name": apart, **body, **promise, "labels": labels, "alerting": alerting})
 
 
-def _compact(content: Mapping[str, object], window: Window) -> dict[str, object]:
+def _method(spec: Place) -> str | None:
+    method = spec.text("budgetingMethod") or _METHODS[0]
+    if method in _METHODS:
+        return method
+    spec.fault("budgetingMethod", f"{method!r} is not known; write one of {', '.join(_METHODS)}")
+    return None
+
+
+def _compact(content: Mapping[str, object]) -> dict[str, object]:
     alerting = content["alerting"]
     assert isinstance(alerting, dict)
     label = alerting.pop("notify", None)

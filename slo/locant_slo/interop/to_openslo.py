@@ -15,7 +15,7 @@ from locant_slo.indicators.gauge import Gauge
 from locant_slo.indicators.ratio import Ratio
 from locant_slo.interop.openslo import VERSION
 from locant_slo.interop.openslo_alerts import ROUTED, SHORT, TIER
-from locant_slo.interop.openslo_indicator import SLICE
+from locant_slo.interop.openslo_threshold import SLICE
 from locant_slo.interop.pairs import pair, templated
 from locant_slo.interop.place import Note
 from locant_slo.spec import Objective, Spec
