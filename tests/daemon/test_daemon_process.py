@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import stat
 import subprocess
 import sys
 import urllib.error
@@ -15,6 +16,7 @@ from locant.observation import CanaryFacts
 from locant.wire.sender import Sender
 from locant_slo.catalogue import metrics
 from support.agent_process import ATTACHED, decode_pass, started
+from support.otlp_receiver import otlp_receiver
 from support.real_servers import eventually, free_port
 
 
@@ -160,3 +162,62 @@ def test_a_reload_over_http_answers_with_what_is_wrong(start, tmp_path):
     config.write_text("socket_mode: '0600'\n")
     urllib.request.urlopen(urllib.request.Request(url, method="POST")).close()
     assert "socket_mode: changed, but takes effect at the next start only" in agent.log.read_text()
+
+
+def slow_tokens(agent):
+    """Tokens that the configuration in force calls too slow."""
+    return agent.value(metrics.SLI_BAD_EVENTS, indicator="latency_per_token", model="chat")
+
+
+@pytest.mark.server
+def test_what_is_judged_after_a_broken_reload_is_judged_by_the_old_configuration(start, tmp_path):
+    config = tmp_path / "locant.yaml"
+    config.write_text("latency_target_seconds: 9\n")
+    agent = start(f"--config.file={config}")
+    sender = Sender(agent.socket)
+
+    def judged(passes):
+        before = agent.passes()
+        send(sender, passes)
+        eventually(lambda: agent.passes() == before + passes)
+        return slow_tokens(agent)
+
+    config.write_text("latency_target_seconds: 0.0000001\nnonsense: 1\n")
+    agent.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "the old one stays" in agent.log.read_text())
+    assert judged(10) == 0
+    config.write_text("latency_target_seconds: 0.0000001\n")
+    agent.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "configuration read again" in agent.log.read_text())
+    assert judged(10) == 10
+    sender.close()
+
+
+@pytest.mark.server
+def test_the_sockets_mode_is_the_configured_one(start, tmp_path):
+    config = tmp_path / "locant.yaml"
+    config.write_text("socket_mode: '0600'\n")
+    agent = start(f"--config.file={config}")
+    assert stat.S_IMODE(Path(agent.socket).stat().st_mode) == 0o600
+
+
+@pytest.mark.server
+def test_before_it_ends_it_reads_what_was_sent_and_pushes_it(start):
+    with otlp_receiver() as collector:
+        agent = start(f"--otlp.endpoint={collector.url}/v1/metrics")
+        sender = Sender(agent.socket)
+        send(sender, 50)
+        agent.process.send_signal(signal.SIGTERM)
+        assert agent.process.wait(20) == 0
+        points = collector.metric(metrics.FORWARD_PASSES.name).sum.data_points
+        assert sum(point.as_int or point.as_double for point in points) == 50
+        sender.close()
+
+
+@pytest.mark.server
+def test_a_collector_that_never_answers_does_not_keep_it_from_ending(start):
+    with otlp_receiver() as collector:
+        collector.hold.clear()
+        agent = start(f"--otlp.endpoint={collector.url}/v1/metrics")
+        agent.process.send_signal(signal.SIGTERM)
+        assert agent.process.wait(60) == 0

@@ -112,6 +112,7 @@ def test_a_kind_from_the_future_is_skipped_and_counted():
         msgspec.msgpack.encode([["ForwardFacts", {"rows": [0, b""]}]]),
         msgspec.msgpack.encode([["ForwardFacts", {"rows": [COLUMNS, b"odd"]}]]),
         msgspec.msgpack.encode([["ForwardFacts", {"rows": 3}]]),
+        msgspec.msgpack.encode([["ForwardFacts", {"rows": [True, bytes(4)]}]]),
         b"\x91" * 100_000,
     ],
 )

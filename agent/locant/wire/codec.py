@@ -87,7 +87,7 @@ def _pack_rows(rows: Sequence[RowFacts]) -> bytes:
 
 
 def _unpack_rows(columns: object, packed: object) -> tuple[RowFacts, ...]:
-    if not isinstance(columns, int) or not isinstance(packed, bytes) or columns < 1 or len(packed) % (4 * columns):
+    if type(columns) is not int or not isinstance(packed, bytes) or columns < 1 or len(packed) % (4 * columns):
         raise ValueError("rows do not fit their columns")
     if not packed:
         return ()
