@@ -70,14 +70,14 @@ def _plain(value: str) -> str:
 def _recorded(
     spec: Spec, objective: Objective, pods: Sequence[Timeline], step: int, who: Mapping[str, str]
 ) -> Iterator[Series]:
-    """The counts of every window whose rule reads raw series, exact."""
+    """The counts of every window whose rule does not sum the recorded base counts, exact."""
     rows = [list(pod.steps()) for pod in pods]
     events = [sum(0 if run.gone else run.events for run in runs) for runs in zip(*rows, strict=True)]
     bad = [sum((Decimal(0) if run.gone else run.bad for run in runs), Decimal(0)) for runs in zip(*rows, strict=True)]
     there = [True, *(any(not run.gone for run in runs) for runs in zip(*rows, strict=True))]
     labels = {**who, **identity(spec, objective)}
     for window in burn.recorded_windows(objective):
-        if window > LONGEST_RAW_SECONDS:
+        if window > LONGEST_RAW_SECONDS and not objective.indicator.sums_itself:
             continue
         for name, counts in ((names.BAD_INCREASE, bad), (names.EVENTS_INCREASE, events)):
             full = name.format(window=format_duration(window))
