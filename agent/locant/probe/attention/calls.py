@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from locant.probe.attention.rows import Rows, is_hidden, rows_of
+from locant.probe.attention.rows import HIDDEN, Rows, is_hidden, rows_of
 
 _SURELY_VISIBLE = -1e3
 """A mask value above this takes no key away; below it an old-style mask of -10000 may hide, or a bias may be steep."""
@@ -56,7 +56,11 @@ class Attention(Protocol):
         ...
 
     def scores(self, rows: Rows, start: int, stop: int) -> Tensor:
-        """Scores before the softmax, masked: float32 [N, R, H, stop - start], a tensor of its own."""
+        """Scores before the softmax, masked: float32 [N, R, H, stop - start], a tensor of its own in any order."""
+        ...
+
+    def reach(self, rows: Rows) -> list[int] | None:
+        """The last column that the n-th row of any sequence sees, where the kernel itself is causal; None: unknown."""
         ...
 
     def sight(self, rows: Rows) -> Sight:
@@ -125,9 +129,16 @@ class KernelCall:
         for added in (self.bias, self.mask):
             if added is not None:
                 part = rows_of(added, rows, start, stop)
-                found = found.masked_fill_(~part, -torch.inf) if part.dtype == torch.bool else found.add_(part.float())
+                lowered = part.dtype != torch.bool
+                found = found.add_(part.float().clamp_min(HIDDEN)) if lowered else found.masked_fill_(~part, HIDDEN)
         barred = self._barred(rows, start, stop)
-        return found if barred is None else found.masked_fill_(barred[:, :, None], -torch.inf)
+        return found if barred is None else found.masked_fill_(barred[:, :, None], HIDDEN)
+
+    def reach(self, rows: Rows) -> list[int] | None:
+        """See `Attention`."""
+        if self.diagonal is None or self.device.type != "cpu":
+            return None
+        return [int(last) for last in (rows.queries.amax(0) + self.diagonal).tolist()]
 
     def sight(self, rows: Rows) -> Sight:
         """See `Attention`."""
@@ -153,10 +164,9 @@ class KernelCall:
         keys = rows.of(self.key[:, :, start:stop]).float()
         count, sampled, heads, size = queries.shape
         groups = keys.shape[1]
-        grouped = queries.view(count, sampled, groups, heads // groups, size).permute(0, 2, 1, 3, 4)
-        flat = (grouped * self.scale).reshape(count, groups, -1, size) @ keys.transpose(-1, -2)
-        found = flat.view(count, groups, sampled, heads // groups, -1).permute(0, 2, 1, 3, 4)
-        return found.reshape(count, sampled, heads, stop - start)
+        grouped = (queries * self.scale).transpose(1, 2).reshape(count, groups, heads // groups * sampled, size)
+        found = grouped @ keys.transpose(-1, -2)
+        return found.view(count, heads, sampled, stop - start).transpose(1, 2)
 
     def _barred(self, rows: Rows, start: int, stop: int) -> Tensor | None:
         """Keys that the kernel hides by itself, bool [N, R, stop - start]; None when it hides nothing."""
@@ -209,7 +219,11 @@ class ScoredCall:
     def scores(self, rows: Rows, start: int, stop: int) -> Tensor:
         """See `Attention`."""
         found = rows_of(self.given, rows, start, stop)
-        return found.clone() if found.dtype == torch.float32 else found.float()
+        return found.float().clamp_min(HIDDEN)
+
+    def reach(self, rows: Rows) -> list[int] | None:
+        """See `Attention`: scores do not say it."""
+        return None
 
     def sight(self, rows: Rows) -> Sight:
         """See `Attention`. Visible: the score is one that a mask cannot have lowered."""

@@ -1,16 +1,20 @@
 """Exact attention statistics of sampled rows by an online softmax: one pass over the keys, memory as for the rows.
 
-Everything is accumulated in float32 and nothing is read back. The softmax is the one of Milakov and Gimelshein (Online
-normalizer calculation for softmax, 2018), extended to the sums that entropy and the masses need.
+Everything is accumulated in float32 and nothing is read back from a device. The softmax is the one of Milakov and
+Gimelshein (Online normalizer calculation for softmax, 2018), extended to what entropy and the masses need: each block
+of keys is normalised by itself and merged by its share of all weight.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from locant.probe.attention.calls import Attention
 from locant.probe.attention.layout import Layout
+from locant.probe.attention.rows import HIDDEN as _HIDDEN
 from locant.probe.attention.rows import Rows
 
 RECENT_KEYS = 16
@@ -32,11 +36,8 @@ LINEAR = (
 ROW_STATISTICS = (*LINEAR, "entropy", "relative_entropy", "largest_weight", "log_sum_exp")
 """What `row_statistics` gives, in its order."""
 
-_CHUNK_SCORES = 1 << 20
-_LOWEST = -1e4
-"""2 to the power of this is 0 in float32; it stands in for -inf, which would make 0 * inf of a sum."""
-_LOG2_E = 1.4426950408889634
-"""Exponentials are taken as powers of two: on CPUs exp is forty times slower where it underflows, exp2 is not."""
+_CHUNK_SCORES = 1 << 18
+"""Scores at a time: a mebibyte, which stays near a core from the product to the last sum."""
 _UNSEEN = -3e4
 """Scores below are masked ones, in half precision too."""
 
@@ -53,14 +54,20 @@ def row_statistics(
     """float32 [len(ROW_STATISTICS), N, R, H]: the statistics of every sampled row and head.
 
     Distances are in columns. Masses whose property is not known (no padding, no requests, no window) are 0. A row that
-    sees nothing has zeros and a log-sum-exp of -inf. Entropy is in nats and over the keys only, sinks excluded; without
-    `relative` the visible keys are not counted and the relative entropy is 0.
+    sees nothing has zeros and a log-sum-exp of -inf. Entropy is in nats and over the keys only, sinks excluded. Without
+    `relative` the visible keys are not counted, nor logarithms of distances taken: both statistics are 0.
     """
-    sums = _Sums(call, rows, counts=relative)
+    reach = call.reach(rows)
+    causal = reach is not None and all(
+        last <= own for last, own in zip(reach, layout.own.amin(0).tolist(), strict=True)
+    )
+    sums = _Sums(call, rows, layout, window, relative=relative, causal=causal)
     step = keys_at_once or max(_CHUNK_SCORES // (rows.queries.numel() * call.heads), 64)
     for start in range(0, call.keys, step):
-        stop = min(start + step, call.keys)
-        sums.add(call.scores(rows, start, stop), _properties(layout, start, stop, window))
+        first = next((row for row, last in enumerate(reach) if last >= start), len(reach)) if reach and start else 0
+        if reach and first == len(reach):
+            break
+        sums.add(call, start, min(start + step, call.keys), first)
     return sums.finish(call.sinks)
 
 
@@ -83,7 +90,8 @@ def binned_mass(call: Attention, rows: Rows, layout: Layout, bins: int, span: in
     scores = call.scores(rows, 0, call.keys)[:, :, 0]
     if call.sinks is not None:
         scores = torch.cat([scores, call.sinks[0].float().expand(*scores.shape[:2], 1)], -1)
-    weights = torch.nan_to_num(scores.softmax(-1)[..., : call.keys])
+    seen = scores[..., : call.keys].amax(-1, keepdim=True) > _UNSEEN
+    weights = scores.softmax(-1)[..., : call.keys] * seen
     target = _bin(torch.arange(call.keys, device=call.device) + layout.first_stored, bins, span)
     empty = torch.zeros(*weights.shape[:2], bins, device=call.device)
     return empty.index_add_(2, target, weights)
@@ -94,72 +102,95 @@ def _bin(place: Tensor, bins: int, span: int) -> Tensor:
 
 
 class _Sums:
-    """Running sums over key chunks, relative to the largest score so far. Every sum is [N, R, H]."""
+    """What a softmax over all keys so far says of each row; every sum is [N, R, H].
 
-    def __init__(self, call: Attention, rows: Rows, *, counts: bool) -> None:
-        self.counts = counts
+    `lse` is the log-sum-exp, `linear` the statistics under the softmax, `below` the mean of the scores less `lse`,
+    which is the entropy with its sign changed, `seen` the visible keys.
+    """
+
+    def __init__(
+        self, call: Attention, rows: Rows, layout: Layout, window: int | None, *, relative: bool, causal: bool
+    ) -> None:
+        self._rows, self._layout, self._window = rows, layout, window
+        self._relative, self._causal = relative, causal
         shape = (*rows.queries.shape, call.heads)
-        self.largest = torch.full(shape, -torch.inf, device=call.device)
-        self.total = torch.zeros(shape, device=call.device)
-        self.shifted = torch.zeros_like(self.total)
-        self.seen = torch.zeros_like(self.total)
-        self.linear = torch.zeros(*shape, len(LINEAR), device=call.device)
+        self.lse = torch.full(shape, _HIDDEN * 2, device=call.device)
+        self.below = torch.zeros(shape, device=call.device)
+        self.largest = torch.full(shape, _HIDDEN * 2, device=call.device)
+        self.seen = torch.zeros(shape, device=call.device)
+        self.linear = torch.zeros(len(LINEAR), *shape, device=call.device)
 
-    def add(self, scores: Tensor, properties: Tensor) -> None:
-        """Take in scores [N, R, H, C] and properties [N, R, len(LINEAR), C] of the next C keys."""
-        largest = torch.maximum(self.largest, scores.amax(-1))
-        base = largest.masked_fill(largest == -torch.inf, 0.0)
-        moved = (self.largest - base).clamp_min(_LOWEST)
-        shrink = (moved * _LOG2_E).exp2()
-        if self.counts:
-            self.seen += (scores > _UNSEEN).float().sum(-1)
-        below = scores.sub_(base[..., None]).clamp_min_(_LOWEST)
-        weights = (below * _LOG2_E).exp2_()
-        product = (weights[..., None, :] @ below[..., None])[..., 0, 0]
-        self.shifted = (self.shifted + self.total * moved) * shrink + product
-        self.total = self.total * shrink + weights.sum(-1)
-        self.linear = self.linear * shrink[..., None] + weights @ properties.transpose(-1, -2)
-        self.largest = largest
+    def add(self, call: Attention, start: int, stop: int, first: int) -> None:
+        """Take in keys [start, stop), which no row before `first` sees."""
+        rows = self._rows.since(first)
+        scores = call.scores(rows, start, stop)
+        if self._relative:
+            self.seen[:, first:] += (scores > _UNSEEN).sum(-1)
+        largest = scores.amax(-1)
+        scores.sub_(largest[..., None])
+        weights = scores.transpose(1, 2).softmax(-1).transpose(1, 2)
+        top = weights.amax(-1).log_()
+        below = torch.linalg.vecdot(weights, scores) + top
+        self._merge(first, largest - top, below, largest)
+        for name, mass in self._linear(weights, start, stop, first):
+            self.linear[LINEAR.index(name), :, first:] += mass * self._share
+
+    def _merge(self, first: int, lse: Tensor, below: Tensor, largest: Tensor) -> None:
+        """Into the sums of the rows since `first`; `_share` is then the new keys' part of all weight."""
+        old = self.lse[:, first:]
+        total = torch.logaddexp(old, lse)
+        kept, self._share = (old - total).exp_(), (lse - total).exp_()
+        mine = self.below[:, first:]
+        mine.add_(old - total).mul_(kept).add_(self._share * (below + lse - total))
+        self.linear[:, :, first:] *= kept
+        old.copy_(total)
+        torch.maximum(self.largest[:, first:], largest, out=self.largest[:, first:])
+
+    def _linear(self, weights: Tensor, start: int, stop: int, first: int) -> Iterator[tuple[str, Tensor]]:
+        """Every linear statistic over these keys that is not 0 for want of what it is about."""
+        layout, own = self._layout, self._layout.own[:, first:]
+        key = torch.arange(start, stop, device=own.device)
+        back = own[:, :, None] - key
+        away = back.abs_() if self._causal else back.abs()
+        yield "distance", _weighed(weights, away.float())
+        if self._relative:
+            yield "log_distance", _weighed(weights, away.float().add_(1).log_())
+        if layout.padding is not None:
+            yield "padding_mass", _weighed(weights, layout.padding[:, None, start:stop].expand_as(back).float())
+        if layout.request is not None:
+            yield "cross_mass", _weighed(weights, foreign(layout, start, stop)[:, first:].float())
+        if self._window is not None:
+            yield "window_mass", _weighed(weights, (own[:, :, None] - key >= self._window).float())
+        if not self._causal:
+            yield "future_mass", _weighed(weights, (back < 0).float())
+        yield "self_mass", _at(weights, own[:, :, None] - start)
+        yield "first_token_mass", _at(weights, first_column(layout)[:, first:] - start)
+        recent = own[:, :, None] - torch.arange(RECENT_KEYS, device=own.device)
+        yield "recency_mass", _at(weights, recent - start)
 
     def finish(self, sinks: Tensor | None) -> Tensor:
         """The statistics; sinks [H] enter the softmax's sum only."""
-        largest, keys = self.largest, self.total
-        total = keys
-        base = largest
-        if sinks is not None:
-            base = torch.maximum(largest, sinks.float())
-            total = keys * (largest - base).exp() + (sinks.float() - base).exp()
-        scale = (largest - base).exp() if sinks is not None else torch.ones_like(keys)
-        safe = torch.where(total > 0, total, 1.0)
-        log_total = safe.log() + (base - largest if sinks is not None else 0.0)
-        entropy = (keys * log_total - self.shifted) * scale / safe
-        top = torch.where(keys > 0, scale / safe, 0.0)
+        seen = self.largest > _UNSEEN
+        total = self.lse if sinks is None else torch.logaddexp(self.lse, sinks.float())
+        scale = (self.lse - total).exp() * seen
+        entropy = (total - self.lse - self.below) * scale
         relative = torch.where(self.seen > 1, entropy / self.seen.clamp_min(2).log(), 0.0)
-        linear = (self.linear * (scale / safe)[..., None]).movedim(-1, 0)
-        rest = torch.stack([entropy, relative, top, base + safe.log()])
-        return torch.cat([torch.nan_to_num(linear), torch.nan_to_num(rest[:3]), rest[3:]])
+        top = (self.largest - self.lse).exp() * scale
+        unseen = torch.full_like(total, -torch.inf) if sinks is None else sinks.float().expand_as(total)
+        rest = torch.stack([entropy, relative, top, torch.where(seen, total, unseen)])
+        return torch.cat([self.linear * scale, rest])
 
 
-def _properties(layout: Layout, start: int, stop: int, window: int | None) -> Tensor:
-    """What each linear statistic weighs a key by, float32 [N, R, len(LINEAR), C]."""
-    key = torch.arange(start, stop, device=layout.own.device)
-    own = layout.own[:, :, None]
-    back = own - key
-    away = back.abs().float()
-    nothing = torch.zeros((), device=layout.own.device).expand_as(away)
-    padding = layout.padding[:, None, start:stop].float() if layout.padding is not None else nothing
-    found = {
-        "padding_mass": padding,
-        "cross_mass": foreign(layout, start, stop).float() if layout.request is not None else nothing,
-        "future_mass": (back < 0).float(),
-        "window_mass": (back >= window).float() if window is not None else nothing,
-        "self_mass": (back == 0).float(),
-        "first_token_mass": (key == first_column(layout)).float(),
-        "recency_mass": ((back >= 0) & (back < RECENT_KEYS)).float(),
-        "distance": away,
-        "log_distance": (away + 1).log(),
-    }
-    return torch.stack([found[name].expand_as(away) for name in LINEAR], 2)
+def _weighed(weights: Tensor, properties: Tensor) -> Tensor:
+    """Sum of weights [N, R, H, C] times a property of the pair [N, R, C]: [N, R, H]."""
+    return torch.linalg.vecdot(weights, properties[:, :, None])
+
+
+def _at(weights: Tensor, columns: Tensor) -> Tensor:
+    """Sum of the weights [N, R, H, C] in some columns [N, R, n], of which those outside have none: [N, R, H]."""
+    inside = (columns >= 0) & (columns < weights.shape[-1])
+    index = columns.clamp(0, weights.shape[-1] - 1)[:, :, None].expand(-1, -1, weights.shape[2], -1)
+    return (weights.gather(-1, index) * inside[:, :, None]).sum(-1)
 
 
 def foreign(layout: Layout, start: int, stop: int) -> Tensor:

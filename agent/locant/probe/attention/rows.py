@@ -10,6 +10,8 @@ from torch import Tensor
 _MIX = (0x1E3779B97F4A7C15, 0x3F58476D1CE4E5B9)
 """Odd multipliers of the integer hash; int64 products wrap."""
 _SURELY_HIDDEN = -1e8
+HIDDEN = -1e5
+"""The score of a key that a mask takes away. Its weight is 0 and it is finite: -inf times 0 would be no number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,10 @@ class Rows:
     sequences: Tensor | None
     queries: Tensor
     weights: Tensor
+
+    def since(self, first: int) -> Rows:
+        """The rows of every sequence without the first ones."""
+        return self if not first else Rows(self.sequences, self.queries[:, first:], self.weights[:, first:])
 
     def of(self, per_sequence: Tensor) -> Tensor:
         """`per_sequence` [B, ...] at this sample's sequences, [N, ...]."""
