@@ -81,7 +81,7 @@ def measure(name: str, call: str, *, sampled: bool, pairs: int, device: str) -> 
     model = build(name, device)
     step = steps(model, device)[call]
     rate = 1.0 if sampled else 0.0
-    options = ProbeOptions(attention_rate=rate, rotary_rate=rate, strict=True)
+    options = ProbeOptions(attention_rate=rate, rotary_rate=rate, overhead_budget=None, strict=True)
     bare, watched, polls, hooks = [], [], [], []
     for _ in range(3):
         step()
@@ -91,9 +91,9 @@ def measure(name: str, call: str, *, sampled: bool, pairs: int, device: str) -> 
         probe = Probe(model, model_id=1, channel=channel, options=options)
         probe.attach()
         step()
-        spent = probe.capture_seconds
+        spent = probe.governor.spent_seconds
         watched.append(timed(step, device))
-        hooks.append(probe.capture_seconds - spent)
+        hooks.append(probe.governor.spent_seconds - spent)
         started = time.perf_counter()
         probe.flush(5.0)
         polls.append((time.perf_counter() - started) / 2)
