@@ -183,7 +183,8 @@ class _Sums:
 
 def _weighed(weights: Tensor, properties: Tensor) -> Tensor:
     """Sum of weights [N, R, H, C] times a property of the pair [N, R, C]: [N, R, H]."""
-    return torch.linalg.vecdot(weights, properties[:, :, None])
+    found: Tensor = torch.linalg.vecdot(weights, properties[:, :, None])
+    return found
 
 
 def _at(weights: Tensor, columns: Tensor) -> Tensor:
