@@ -189,3 +189,11 @@ def test_findings_shows_what_a_running_agent_found(severity, status):
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "ftp://x"])
 def test_findings_of_nobody_is_a_sentence(url):
     assert says_why(run("findings", url), url)
+
+
+def test_check_says_what_is_wrong_with_an_agents_configuration(tmp_path):
+    config = tmp_path / "locant.yaml"
+    config.write_text("series_limit: 500\n")
+    assert "holds" in run("check", "-f", EXAMPLE, "--config.file", config).stdout
+    config.write_text("series_limit: lots\nnonsense: 1\n")
+    says_why(run("check", "-f", EXAMPLE, "--config.file", config), "series_limit", "nonsense")
