@@ -51,6 +51,7 @@ class RowField(IntEnum):
     SELF_BLIND = 24  # ... queries that cannot see themselves
     PADS_VISIBLE = 25  # ... pad keys that a real query may attend to
     CROSS_VISIBLE = 26  # ... keys of another request (before a reset or a declared boundary) that a query may attend to
+    FUTURE_HIDDEN = 27  # ... later keys that every query is kept from, in a layer that looks both ways
 
 
 ABSENT = -(2**31)
@@ -87,6 +88,7 @@ class RowFacts(NamedTuple):
     self_blind: int
     pads_visible: int
     cross_visible: int
+    future_hidden: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ class ModelProfile:
     absolute: bool  # a constant shift of all positions changes the output
     base: int  # effective position of the first real token in an absolute family
     trained_tokens: int | None  # the length the model was trained for (after scaling)
-    table_rows: int | None  # rows of the learned or precomputed table that positions index, base included
+    table_rows: int | None  # rows of the table that positions index, base included, empty ones at its end left out
     pad_id: int | None
     separator_id: int | None
     token_types: int  # 0 when the model has no token types
@@ -131,8 +133,8 @@ RELEASE_HARM, RELEASE_NOTE = "release_harm", "release_note"
 class Deviation:
     """A positional parameter of the model beside what its configuration says it must be (float64).
 
-    `what` is inv_freq, attention_factor, slopes, table, rotary_output, dtype, or one of the two words above;
-    `relative_error` is the largest one.
+    `what` is inv_freq, rotary_size, attention_factor, slopes, table, rotary_output, dtype, or one of the two words
+    above; `relative_error` is the largest one.
     """
 
     module: str
@@ -163,7 +165,9 @@ class RotaryFacts:
     and less what a float32 angle legally loses (1.8e-7 of itself);
     `norm_error` is |sqrt(cos^2+sin^2) / expected factor - 1|; `tie_ratio` the share of neighbouring distinct positions
     that cannot be told apart (for ALiBi: neighbouring keys with one bias in the steepest head); `slope_error` the
-    largest relative deviation of a measured ALiBi slope. `parameters_hash` changes with inv_freq. None: nothing to say.
+    largest relative deviation of a measured ALiBi slope. `own_error` is the output error beside the module's own
+    frequencies: small where the arithmetic is right and the parameters are not. `wrong_buckets`: sampled pairs of query
+    and key whose T5 bucket is not the rule's. `parameters_hash` changes with inv_freq. None: nothing to say.
     """
 
     dtype: str
@@ -171,6 +175,8 @@ class RotaryFacts:
     norm_error: float | None = None
     tie_ratio: float | None = None
     slope_error: float | None = None
+    own_error: float | None = None
+    wrong_buckets: int | None = None
     parameters_hash: int | None = None
     largest_position: int | None = None
 
@@ -222,6 +228,10 @@ class ForwardFacts:
     packed: bool = (
         False  # the caller told the attention kernel where requests begin (cu_seq_lens, block tables, a paged cache)
     )
+    segments_astray: tuple[
+        int, ...
+    ] = ()  # per row: 1 where a pair's token types change elsewhere than at its separator
+    encoder_pads_open: tuple[int, ...] = ()  # per row: padding of the encoder's that its decoder may attend to
     request_ids: tuple[str, ...] = ()  # hashed by the probe when the owner does not opt in
     seen: tuple[str, ...] = ()  # signals that could be seen, see the `signal` label
     trace_id: str = ""

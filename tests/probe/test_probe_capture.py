@@ -90,7 +90,7 @@ def test_other_alibi_families_have_healthy_slopes(watch_model, model_type):
     model(input_ids=tokens(2, 40), attention_mask=torch.ones(2, 40, dtype=torch.long))
     rotary = seen.passes[0].rotary
     assert rotary is not None
-    assert (rotary.slope_error, rotary.tie_ratio) == (0, 0)
+    assert (rotary.slope_error, rotary.tie_ratio) == (0, 0 if model_type == "mpt" else None)
 
 
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")

@@ -318,3 +318,63 @@ def test_hooks_leave_the_compilers_graph_whole(watch_model):
         compiled(input_ids=tokens(2, 5), use_cache=False)
     assert len(graphs) == 1
     torch._dynamo.reset()
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "bert"])
+def test_a_model_that_is_compiled_after_the_watch_began_is_watched_around_its_graph(watch_model, kind):
+    torch._dynamo.reset()
+    graphs = []
+
+    def backend(graph, examples):
+        graphs.append(graph)
+        return graph.forward
+
+    model = tiny(kind, MODELS.get(kind, "AutoModelForCausalLM"))
+    more = {} if kind == "bert" else {"use_cache": False}
+    bare = model(input_ids=tokens(2, 5), **more).logits
+    seen = watch_model(model)
+    model(input_ids=tokens(2, 5), **more)
+    compiled = torch.compile(model, backend=backend, fullgraph=True)
+    for _ in range(3):
+        torch.testing.assert_close(compiled(input_ids=tokens(2, 5), **more).logits, bare)
+    assert len(graphs) == 1
+    assert [facts.rows[0].real for facts in seen.passes] == [5] * 4
+    assert "attention" in seen.passes[0].seen
+    assert all("attention" not in facts.seen for facts in seen.passes[1:])
+    seen.probe.close()
+    assert not [hook for hook in torch._dynamo.config.ignore_logging_functions if hasattr(hook, "guard")]
+    torch._dynamo.reset()
+
+
+def test_hooks_of_a_pass_vanish_inside_of_a_larger_graph(watch_model):
+    torch._dynamo.reset()
+    inner = causal("gpt2")
+    seen = watch_model(inner)
+
+    class Outer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, ids):
+            return self.inner(input_ids=ids, use_cache=False).logits * 2
+
+    outer = torch.compile(Outer(), backend="eager", fullgraph=True)
+    torch.testing.assert_close(outer(tokens(2, 5)), inner(input_ids=tokens(2, 5), use_cache=False).logits * 2)
+    assert len(seen.passes) == 1
+    torch._dynamo.reset()
+
+
+def test_a_model_compiled_in_place_after_the_watch_began_is_wrapped_within_a_second(watch_model):
+    torch._dynamo.reset()
+    model = causal("llama")
+    seen = watch_model(model)
+    model.compile(backend="eager")
+    compiled = model._compiled_call_impl
+    seen.probe._next_slow = 0.0
+    seen.probe.poll()
+    model(input_ids=tokens(2, 5), use_cache=False)
+    assert [facts.rows[0].real for facts in seen.passes] == [5]
+    seen.probe.close()
+    assert model._compiled_call_impl is compiled
+    torch._dynamo.reset()

@@ -25,13 +25,14 @@ def measure(rows: Tensor, slopes: Tensor, steepest: int, kept: Tensor | None) ->
 
     Slopes are read where the bias is nearest to zero, for there it is most exact: from the first keys in families
     that count up from the first key, from the last ones in those that count down to the last. `slopes` float64 [H];
-    `kept` bool [B, K] or None: only neighbours that are both kept can tie.
+    `kept` bool [B, K] or None: only neighbours that are both kept can tie. A table of its own length, the same for
+    every sequence, is measured whatever is kept.
     """
     if rows.shape[-1] < 2:
         return torch.zeros(2, dtype=torch.float64, device=rows.device)
     same = rows[:, steepest, 1:] == rows[:, steepest, :-1]
     pairs = torch.ones_like(same)
-    if kept is not None:
+    if kept is not None and (kept.shape[1] == rows.shape[-1] or rows.shape[0] > 1):
         if kept.shape != rows[:, 0].shape:
             return torch.zeros(2, dtype=torch.float64, device=rows.device)
         pairs = kept[:, 1:] & kept[:, :-1]
@@ -69,14 +70,3 @@ def positions_from(rows: Tensor, slope: float, steepest: int, cached: int | Tens
     step = (rows[:, steepest, 1:_WINDOW] - rows[:, steepest, : _WINDOW - 1][:, : rows.shape[-1] - 1]).abs()
     measured = step.amax() if step.numel() else torch.zeros((), device=rows.device)
     return (values / torch.where(measured > 0, measured, slope)).round().long()
-
-
-def positions_from_buckets(buckets: Any, queries: int) -> Tensor | None:
-    """Positions of the queries, int64 [1, Q], from relative distance buckets [Q, K]: the first key at distance 0.
-
-    Bucket 0 is distance zero; decoders give it to later keys too, so the first such key is the query's own.
-    """
-    if not isinstance(buckets, Tensor) or buckets.is_floating_point() or buckets.shape[-2:-1] != (queries,):
-        return None
-    table = buckets.detach().reshape(queries, -1) if buckets.numel() == queries * buckets.shape[-1] else None
-    return (table == 0).to(torch.uint8).argmax(-1)[None] if table is not None else None

@@ -21,6 +21,10 @@ from locant.probe.tables import is_sinusoidal, sinusoid_error, two_dimensional
 INV_FREQ_TOLERANCE = 1e-4
 """float32 computes frequencies to 1e-6 and better; a cast to bfloat16 moves them by 4e-3."""
 FACTOR_TOLERANCE = 1e-4
+_HALF = 2
+"""Bytes of a number in half precision."""
+_SERIES = 3
+"""Frequencies from which on it shows whether they are one geometric series."""
 
 
 def audit(model: nn.Module, profile: ModelProfile) -> tuple[Deviation, ...]:
@@ -30,9 +34,10 @@ def audit(model: nn.Module, profile: ModelProfile) -> tuple[Deviation, ...]:
 
 
 def _audit_unit(model: nn.Module, unit: Unit, profile: ModelProfile) -> Iterator[Deviation]:
-    for part in unit.rotaries:
+    for part in unit.rotaries if profile.scheme != fam.ALIBI else ():
         for name in inv_freq_names(part.module):
-            yield from _audit_inv_freq(part, name, rope_of(part.module, name, text_config(model)))
+            rope = rope_of(part.module, name, text_config(model))
+            yield from _audit_inv_freq(part, name, rope, known_size=_states_size(profile, rope))
     for part in unit.tables:
         if profile.scheme in fam.ABSOLUTE_SCHEMES:
             yield from _audit_table(part, profile)
@@ -49,7 +54,12 @@ def rope_of(module: nn.Module, name: str, fallback: Any) -> RopeSet | None:
     return found
 
 
-def _audit_inv_freq(part: Part, name: str, rope: RopeSet | None) -> Iterator[Deviation]:
+def _states_size(profile: ModelProfile, rope: RopeSet | None) -> bool:
+    """Whether the number of rotated channels follows for certain: one size for all layers, in a family of the data."""
+    return rope is not None and rope.layer_type == "" and profile.family in fam.FAMILIES
+
+
+def _audit_inv_freq(part: Part, name: str, rope: RopeSet | None, *, known_size: bool) -> Iterator[Deviation]:
     where = f"{part.name}.{name}"
     found = getattr(part.module, name).detach()
     values = found.to("cpu", torch.float64).flatten()
@@ -57,7 +67,14 @@ def _audit_inv_freq(part: Part, name: str, rope: RopeSet | None) -> Iterator[Dev
         yield Deviation(where, "inv_freq", float("inf"), "finite numbers", _brief(values))
         return
     expected = expected_frequencies(part.module, rope)
-    if expected is None or expected.inv_freq.shape != values.shape:
+    if expected is None:
+        yield from _audit_cast(where, found, values)
+        return
+    if expected.inv_freq.shape != values.shape:
+        if known_size:
+            size, held = len(expected.inv_freq), len(values)
+            detail = "another part of each head is rotated"
+            yield Deviation(where, "rotary_size", abs(held / size - 1), f"{size} frequencies", f"{held}", detail)
         return
     error = relative_error(values, expected.inv_freq)
     if error > INV_FREQ_TOLERANCE:
@@ -65,6 +82,20 @@ def _audit_inv_freq(part: Part, name: str, rope: RopeSet | None) -> Iterator[Dev
         detail = f"held in {str(found.dtype).removeprefix('torch.')}; RoPE type {rope.kind if rope else 'unknown'}"
         yield Deviation(where, kind, error, _brief(expected.inv_freq), _brief(values), detail)
     yield from _audit_factor(part, name, expected.factor)
+
+
+def _audit_cast(where: str, found: torch.Tensor, values: torch.Tensor) -> Iterator[Deviation]:
+    """Frequencies of unknown settings, in half precision: those of plain RoPE are one geometric series."""
+    if found.element_size() > _HALF or len(values) < _SERIES or not bool((values > 0).all()):
+        return
+    step = torch.arange(len(values), dtype=torch.float64)
+    away = step - step.mean()
+    logs = values.log()
+    series = (logs.mean() + away * (logs @ away) / (away @ away)).exp()
+    error = relative_error(values, series)
+    if INV_FREQ_TOLERANCE < error < torch.finfo(found.dtype).eps:
+        dtype = str(found.dtype).removeprefix("torch.")
+        yield Deviation(where, "dtype", error, _brief(series), _brief(values), f"held in {dtype}; settings unknown")
 
 
 def _audit_factor(part: Part, name: str, expected: float) -> Iterator[Deviation]:

@@ -66,6 +66,15 @@ def _owner(cache: Any) -> Any:
     return first if isinstance(first, Tensor) else None
 
 
+def is_key_values(value: Any) -> bool:
+    """Whether this is a cache as plain models keep it: per layer two tensors of one shape, [..., tokens, width]."""
+    first = value[0] if isinstance(value, (tuple, list)) and value else None
+    if not isinstance(first, (tuple, list)) or len(first) < 2:
+        return False
+    key, other = first[0], first[1]
+    return isinstance(key, Tensor) and isinstance(other, Tensor) and key.dim() >= 3 and key.shape == other.shape
+
+
 def cache_length(cache: Any) -> int | Tensor | None:
     """Tokens in the cache before the call: an int, a copied 0-d tensor where the device counts, None if unknown."""
     if cache is None:

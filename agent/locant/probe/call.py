@@ -18,7 +18,12 @@ _ROLES = {
     **dict.fromkeys(("src_key_padding_mask", "tgt_key_padding_mask", "key_padding_mask", "padding_mask"), "hide"),
     **dict.fromkeys(("position_ids", "decoder_position_ids", "positions", "pos", "position_id"), "positions"),
     **dict.fromkeys(("token_type_ids", "segment_ids"), "types"),
+    "start_pos": "start",
+    "input_pos": "positions",
+    "encoder_hidden_states": "memory",
+    "encoder_attention_mask": "memory_mask",
     **dict.fromkeys(("past_key_values", "past_key_value", "layer_past", "cache", "kv_cache", "cache_params"), "cache"),
+    **dict.fromkeys(("past", "past_kv", "past_kvs", "past_kv_cache", "caches", "kv_caches", "mems"), "cache"),
     **dict.fromkeys(
         ("cu_seq_lens_q", "cu_seqlens", "cu_seqlens_q", "block_table", "block_tables", "seq_idx"), "packed"
     ),
@@ -31,7 +36,8 @@ class Call:
     """What a forward was called with; treated as a value, not frozen because it is made for every pass.
 
     `mask` is a 2-D mask, non-zero keeps; `opaque_mask` any other mask (4-D, block, per layer type). `packed`: the
-    caller named the requests' boundaries for the attention kernel. Without tokens of known shape `batch` is 0.
+    caller named the requests' boundaries for the attention kernel. `memory` is an encoder's output to attend to, with
+    its mask. `start`: the first position, where the caller gives only that. Without tokens of known shape `batch` is 0.
     """
 
     batch: int = 0
@@ -45,11 +51,25 @@ class Call:
     token_types: Tensor | None = None
     cache: Any = None
     packed: bool = False
+    memory: Any = None
+    memory_mask: Any = None
+    start: int | None = None
 
     def transposed(self) -> Call:
-        """The same call with tokens [batch, sequence] where the caller gave [sequence, batch]."""
+        """The same call with tokens [batch, sequence] where the caller gave [sequence, batch].
+
+        A mask that is [batch, sequence] all the same, as torch wants it, stays.
+        """
         ids = self.ids.t() if self.ids is not None else None
-        return replace(self, batch=self.queries, queries=self.batch, ids=ids, mask=None)
+        mask = self.mask if self.masks_columns else None
+        return replace(self, batch=self.queries, queries=self.batch, ids=ids, mask=mask)
+
+    @property
+    def masks_columns(self) -> bool:
+        """Whether the mask is one for [batch, sequence] beside tokens that are [sequence, batch]."""
+        if self.mask is None or self.batch == self.queries:
+            return False
+        return tuple(self.mask.shape) == (self.queries, self.batch)
 
 
 def parameter_names(module: nn.Module) -> tuple[str, ...]:
@@ -62,9 +82,9 @@ def parameter_names(module: nn.Module) -> tuple[str, ...]:
     return tuple(positional[1:])
 
 
-def takes_cache(names: Sequence[str]) -> bool:
-    """Whether a forward with these parameters can be handed a cache."""
-    return any(_ROLES.get(name) == "cache" for name in names)
+def takes(names: Sequence[str], role: str) -> bool:
+    """Whether a forward with these parameters can be handed something of that role."""
+    return any(_ROLES.get(name) == role for name in names)
 
 
 def bind(names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
@@ -115,6 +135,19 @@ def _cache(call: Call, value: Any) -> None:
         call.cache = value
 
 
+def _memory(call: Call, value: Any) -> None:
+    call.memory = value
+
+
+def _memory_mask(call: Call, value: Any) -> None:
+    call.memory_mask = value
+
+
+def _start(call: Call, value: Any) -> None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        call.start = value
+
+
 def _packed(call: Call, value: Any) -> None:
     call.packed = True
 
@@ -127,6 +160,9 @@ _TAKE: dict[str, Callable[[Call, Any], None]] = {
     "types": _types,
     "cache": _cache,
     "packed": _packed,
+    "memory": _memory,
+    "start": _start,
+    "memory_mask": _memory_mask,
 }
 
 

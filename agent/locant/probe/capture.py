@@ -17,7 +17,8 @@ from locant.observation import ModelProfile
 from locant.probe import families as fam
 from locant.probe.attention.contract import LayerStatistics, PassContext
 from locant.probe.caches import CacheBook, cache_length
-from locant.probe.call import Call, bind, parameter_names, takes_cache
+from locant.probe.call import Call, bind, parameter_names, takes
+from locant.probe.compiled import in_compiled_model, is_wrapper
 from locant.probe.context import pass_context
 from locant.probe.effort import Look
 from locant.probe.estimates import Kind
@@ -28,6 +29,7 @@ from locant.probe.hooks import Guard
 from locant.probe.keys.follow import KeyFollower
 from locant.probe.keys.reader import KeyReader
 from locant.probe.looks import Looks
+from locant.probe.memory import EncoderMemory
 from locant.probe.options import ProbeOptions
 from locant.probe.parts import PartHooks
 from locant.probe.passes import Pass, PassSlot, is_running
@@ -49,6 +51,7 @@ class Shared:
     numbers: itertools.count[int]
     slot: PassSlot
     governor: Governor
+    memory: EncoderMemory
     timer: Callable[[], float] = time.perf_counter
 
 
@@ -68,12 +71,16 @@ class UnitCapture:
         self.profile = profile
         self.rules = rules
         self.guard = shared.guard
-        self.parts = PartHooks(unit, profile, shared.slot)
+        self.parts = PartHooks(unit, profile, shared.slot, shared.memory)
+        self.memory = shared.memory
         self.growth = GrowthWatch(unit)
         self.keys = KeyReader(unit, profile, options.key_rate)
         self.key_follower = KeyFollower(lambda: steady_frequencies(unit), several_axes=profile.scheme == fam.MROPE)
         self.has_config = getattr(unwrap(unit.module), "config", None) is not None
         self.causal = profile.causal and not unit.encoder
+        self.two_way = profile.family in fam.FAMILIES.keys() - fam.LOOKING_BACK and (
+            unit.encoder or profile.kind == fam.ENCODER
+        )
         self.arm: Armer | None = None
         self.disarm: Callable[[], None] | None = None
         self._options = options
@@ -81,7 +88,9 @@ class UnitCapture:
         self._slot = shared.slot
         self._finish = finish
         self._names = parameter_names(unwrap(unit.module))
-        self.has_cache = takes_cache(self._names)
+        self.has_cache = takes(self._names, "cache")
+        self.masks_memory = takes(self._names, "memory_mask")
+        self.takes_start = takes(self._names, "start")
         self.slopes, self.steepest = _slopes(unit, profile)
         self._timer = shared.timer
         self.looks = Looks(options, shared.governor, shared.timer)
@@ -102,7 +111,8 @@ class UnitCapture:
         call = bind(self._names, args, kwargs)
         if capturing(call.device) or (call.device is not None and call.device.type == "meta"):
             return
-        state = self._open(module, call, sys._getframe(2))
+        state = self._open(module, call, _caller())
+        state.compiled = in_compiled_model()
         if self._options.trace_ids is not None:
             state.trace = self._options.trace_ids()
         self._choose_looks(state)
@@ -158,14 +168,15 @@ class UnitCapture:
         if not state.call.batch:
             return
         state.rotary_look = self.looks.at_rotary(state)
-        if self.arm is None or "attention" in self.guard.off:
+        if self.arm is None or state.compiled or "attention" in self.guard.off:
             return
         look = self.looks.at_attention(state)
         if look is None:
             return
         try:
             with look.running(state.call.device), torch.no_grad():
-                self.arm(pass_context(state, self.rules, causal=self.causal), state.layers.append, look)
+                context = pass_context(state, self.rules, causal=self.causal, two_way=self.two_way)
+                self.arm(context, state.layers.append, look)
             state.attention_look = look
         except Exception as error:
             self.guard.failed("attention", error)
@@ -176,6 +187,14 @@ def _kind(call: Call, phase: str, cached: int | Tensor | None, *, declared: bool
     length = cached.bit_length() if isinstance(cached, int) else -1
     numbered = call.positions is not None
     return phase, call.queries.bit_length(), call.batch.bit_length(), length, call.mask_rank, numbered, declared
+
+
+def _caller() -> FrameType:
+    """The frame that called the hook and lasts as long as the pass, unlike what the compiler puts around a hook."""
+    frame = sys._getframe(3)
+    while is_wrapper(frame.f_code) and frame.f_back is not None:
+        frame = frame.f_back
+    return frame
 
 
 def _slopes(unit: Unit, profile: ModelProfile) -> tuple[Tensor | None, int]:

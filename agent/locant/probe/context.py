@@ -14,9 +14,9 @@ from locant.probe.rows import RowInputs, RowRules
 from locant.probe.segments import start_flags
 
 
-def pass_context(state: Pass, rules: RowRules, *, causal: bool) -> PassContext:
+def pass_context(state: Pass, rules: RowRules, *, causal: bool, two_way: bool = False) -> PassContext:
     """The context of a pass that is about to run, from what its caller gave."""
-    call = state.call
+    call = state.call.transposed() if state.call.masks_columns else state.call
     assert call.device is not None
     inputs = RowInputs(call.batch, call.queries, call.device, ids=call.ids, mask=call.mask, cached=state.cached or 0)
     known = call.mask is not None or (call.ids is not None and rules.pad_id is not None and not call.opaque_mask)
@@ -26,12 +26,13 @@ def pass_context(state: Pass, rules: RowRules, *, causal: bool) -> PassContext:
         batch=call.batch,
         queries=call.queries,
         key_padding=_key_padding(call, state.cached, real),
-        key_request=_key_request(state, rules, real),
+        key_request=_key_request(state, call, real),
         query_real=real,
         causal=causal,
         seed=state.number,
         cached=state.cached,
         own_mask=call.opaque_mask,
+        two_way=two_way,
     )
 
 
@@ -42,9 +43,8 @@ def _key_padding(call: Call, cached: int | Tensor | None, real: Tensor | None) -
     return ~real if real is not None and isinstance(cached, int) and cached == 0 else None
 
 
-def _key_request(state: Pass, rules: RowRules, real: Tensor | None) -> Tensor | None:
+def _key_request(state: Pass, call: Call, real: Tensor | None) -> Tensor | None:
     """int64 [B, Q]: the declared segment of each key, else the number of position resets up to it."""
-    call = state.call
     if call.device is None or not isinstance(state.cached, int) or state.cached:
         return None
     shape = (call.batch, call.queries)

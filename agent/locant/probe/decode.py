@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from locant.observation import ABSENT, RowFacts
+from locant.observation import ABSENT, RowFacts, RowField
 from locant.probe.masks import split_mask
 from locant.probe.rows import MIX, RowInputs, RowRules
 
@@ -76,7 +76,7 @@ def _row(row: Sequence[int], rules: RowRules, ids: bool, opaque: bool, declared:
     )
 
 
-_UNSEEN = dict.fromkeys(RowFacts._fields[-6:], ABSENT)
+_UNSEEN = dict.fromkeys(RowFacts._fields[RowField.WINDOW_EXCESS :], ABSENT)
 
 
 def _slack(rules: RowRules) -> bool:

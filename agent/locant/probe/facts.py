@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from locant.observation import ABSENT, AttentionFacts, ForwardFacts, RotaryFacts, RowFacts
+from locant.observation import ABSENT, AttentionFacts, ForwardFacts, RotaryFacts, RowFacts, RowField
 from locant.probe import families as fam
 from locant.probe.attention.contract import STATISTICS, LayerStatistics
 from locant.probe.decode import decode_columns, decode_rows
 from locant.probe.finished import Finished
 from locant.probe.rows import reduce_rows
 
-_VISIBILITY = RowFacts._fields[-6:]
+_VISIBILITY = RowFacts._fields[RowField.WINDOW_EXCESS :]
 
 
 def forward_facts(
@@ -48,6 +48,8 @@ def forward_facts(
         error=done.error,
         declared=state.segments is not None,
         packed=call.packed,
+        segments_astray=tuple(arrived["segments"].tolist()) if "segments" in arrived else (),
+        encoder_pads_open=tuple(arrived["memory"].tolist()) if "memory" in arrived else (),
         request_ids=state.request_ids if clear_ids else tuple(_hashed(state.request_ids, rules.salt)),
         seen=tuple(_seen(done)),
         **_places(arrived),
@@ -104,18 +106,21 @@ def _places(arrived: Mapping[str, Tensor]) -> dict[str, Any]:
 
 def _rotary(done: Finished, arrived: Mapping[str, Tensor], rows: Sequence[RowFacts]) -> RotaryFacts | None:
     found, hashed, bias = arrived.get("rotary"), arrived.get("hash"), arrived.get("bias")
-    if found is None and hashed is None and bias is None:
+    buckets = arrived.get("buckets")
+    if all(one is None for one in (found, hashed, bias, buckets)):
         return None
     largest = max((row.max_position for row in rows), default=ABSENT)
-    error, norm, ties = found.tolist() if found is not None else (None, None, None)
+    error, norm, ties, own = found.tolist() if found is not None else (None, None, None, None)
     slope, bias_ties = bias.tolist() if bias is not None else (None, None)
     return RotaryFacts(
         dtype=done.state.rotary_dtype,
         output_error=error,
+        own_error=own,
         norm_error=norm,
-        tie_ratio=bias_ties if bias is not None else ties,
+        tie_ratio=ties if bias is None else None if done.capture.profile.family in fam.COARSE_ALIBI else bias_ties,
         slope_error=slope,
         parameters_hash=int(hashed) if hashed is not None else None,
+        wrong_buckets=int(buckets) if buckets is not None else None,
         largest_position=largest if largest != ABSENT else None,
     )
 
@@ -170,13 +175,13 @@ def _seen(done: Finished) -> Iterator[str]:
         yield "positions"
     if tokens and not state.call.opaque_mask:
         yield "mask"
-    if state.cached is not None and (capture.has_cache or profile.kind == fam.ENCODER):
+    if state.cached is not None and (capture.has_cache or (profile.kind == fam.ENCODER and capture.has_config)):
         yield "cache"
     if state.keys_seen or profile.scheme not in (fam.ROPE, fam.MROPE) or _keeps_no_keys(done):
         yield "keys"
     if state.rotary_seen or state.bias is not None or not rotating:
         yield "rotary"
-    if state.covers_attention and "attention" not in capture.guard.off:
+    if state.covers_attention and "attention" not in capture.guard.off and not state.compiled:
         yield "attention"
     if profile.token_types == 0 or (inputs is not None and inputs.ids is not None):
         yield "segments"

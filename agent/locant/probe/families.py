@@ -99,8 +99,17 @@ TABLE_NAME = (
 )
 """What modules that hold one row per position are called, last part of the dotted name, lower case."""
 
+LOOKING_BACK = frozenset({"clip_text_model"})
+"""Families without a cache that are called encoders and yet see no later token."""
+
+COARSE_ALIBI = frozenset({"falcon"})
+"""ALiBi families whose own code multiplies slope and key index in bfloat16: their weights were trained on the ties."""
+
 COUNTING_ALIBI = frozenset({"bloom"})
 """ALiBi families whose bias is slope times key index in full precision, so that it tells the positions in use."""
+
+BUCKETED = frozenset({"t5", "mt5", "umt5", "switch_transformers"})
+"""Families whose distance buckets follow T5's rule in plain [query, key] form."""
 
 BIAS_NAME = "relative_attention_bias"
 """What the embedding of distance buckets is called in T5 and its descendants."""

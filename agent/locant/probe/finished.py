@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,15 +12,16 @@ from torch import Tensor
 
 from locant.probe import families as fam
 from locant.probe.alibi import measure, positions_from
-from locant.probe.caches import CacheBook, cache_bytes
+from locant.probe.caches import CacheBook, cache_bytes, is_key_values
 from locant.probe.call import Call, fit_positions
 from locant.probe.capture import UnitCapture
 from locant.probe.decode import decode_columns
+from locant.probe.masks import kept_tokens
 from locant.probe.passes import Pass
 from locant.probe.places import places
 from locant.probe.references import to_device
 from locant.probe.rows import RowInputs, reduce_rows
-from locant.probe.segments import start_flags
+from locant.probe.segments import segments_astray, start_flags
 from locant.probe.slopes import alibi_slopes
 from locant.probe.transfer import Shipment, attention_tensors
 
@@ -60,6 +62,8 @@ def finish(capture: UnitCapture, state: Pass, output: Any, book: CacheBook, time
         state.cache_id, state.cache_parent = book.identify(cache)
     elif returned is not state.call.cache:
         book.inherit(returned, state.cache_id)
+    if capture.unit.encoder:
+        capture.memory.remember(output, state.call.mask)
     with torch.no_grad():
         _keys(capture, state, cache, error)
         inputs = row_inputs(capture, state)
@@ -96,7 +100,7 @@ def _returned_cache(output: Any) -> Any:
     names = getattr(type(output), "__dataclass_fields__", ("past_key_values",))
     found = next((getattr(output, name, None) for name in _CACHE_NAMES if name in names), None)
     if found is None and isinstance(output, (tuple, list)):
-        found = next((item for item in output if hasattr(item, "get_seq_length")), None)
+        found = next((item for item in output if hasattr(item, "get_seq_length") or is_key_values(item)), None)
     return found
 
 
@@ -151,6 +155,7 @@ def _upright(capture: UnitCapture, state: Pass) -> Call:
         return call
     swapped = (call.queries, call.batch)
     by_mask = state.padding_mask is not None and tuple(state.padding_mask.shape) == swapped
+    by_mask = by_mask or call.masks_columns
     by_table = state.positions is not None and state.positions.numel() == call.batch and state.positions.dim() < 2
     return call.transposed() if by_mask or by_table else call
 
@@ -166,8 +171,13 @@ def _positions(capture: UnitCapture, state: Pass, cached: int | Tensor) -> Tenso
     if bias is not None and profile.family in fam.COUNTING_ALIBI:
         slope = alibi_slopes(profile.heads)[capture.steepest]
         return positions_from(bias, slope, capture.steepest, cached, state.call.queries)
-    ignores_them = profile.scheme in (fam.ALIBI, fam.RELATIVE, fam.NONE)
-    return None if ignores_them else state.call.positions
+    if profile.scheme in (fam.ALIBI, fam.RELATIVE, fam.NONE):
+        return None
+    call = state.call
+    if call.positions is None and capture.takes_start and profile.scheme == fam.ROPE:
+        start = 0 if call.start is None and isinstance(cached, int) and cached == 0 else call.start
+        return torch.arange(start, start + call.queries, device=call.device)[None] if start is not None else None
+    return call.positions
 
 
 def _tensors(capture: UnitCapture, state: Pass, inputs: RowInputs | None) -> dict[str, Tensor]:
@@ -179,6 +189,7 @@ def _tensors(capture: UnitCapture, state: Pass, inputs: RowInputs | None) -> dic
     if inputs is not None and state.attention_look is not None:
         stands = places(inputs, capture.rules)
         named |= {"places": stands} if stands is not None else {}
+    named |= {name: tensor for name, tensor in _seldom(capture, state, inputs) if tensor is not None}
     if state.rotary:
         named["rotary"] = torch.stack(state.rotary).amax(0)
     if state.hashed:
@@ -188,6 +199,17 @@ def _tensors(capture: UnitCapture, state: Pass, inputs: RowInputs | None) -> dic
     if state.sighting is not None:
         named |= state.sighting.tensors()
     return {**named, **attention_tensors(state.layers)} if state.layers else named
+
+
+def _seldom(capture: UnitCapture, state: Pass, inputs: RowInputs | None) -> Iterator[tuple[str, Tensor | None]]:
+    """What only some families have: an encoder's padding, distance buckets, token types."""
+    if capture.masks_memory:
+        yield "memory", capture.memory.open_pads(state.call.memory, state.call.memory_mask)
+    elif state.open_memory is not None:
+        yield "memory", state.open_memory
+    if inputs is not None and inputs.token_types is not None:
+        yield "segments", segments_astray(inputs, capture.rules, kept_tokens(inputs, capture.rules))
+    yield "buckets", state.wrong_buckets
 
 
 def _bias(capture: UnitCapture, state: Pass, bias: Tensor, slopes: Tensor) -> Tensor:

@@ -33,20 +33,20 @@ class Hook:
     """A hook body under guard. A copy of the model carries an inert callable in its place, from the standard library,
     so that it loads where Locant is not installed."""
 
-    __slots__ = ("_body", "_guard", "_signal")
+    __slots__ = ("body", "guard", "signal")
 
     def __init__(self, body: Callable[..., None], guard: Guard, signal: str) -> None:
-        self._body = body
-        self._guard = guard
-        self._signal = signal
+        self.body = body
+        self.guard = guard
+        self.signal = signal
 
     def __call__(self, *arguments: Any) -> None:
-        if torch.compiler.is_compiling() or self._signal in self._guard.off:
+        if torch.compiler.is_compiling() or self.signal in self.guard.off:
             return
         try:
-            self._body(*arguments)
+            self.body(*arguments)
         except Exception as error:
-            self._guard.failed(self._signal, error)
+            self.guard.failed(self.signal, error)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return getattr, (contextlib.nullcontext(), "__exit__")

@@ -9,6 +9,7 @@ from torch import nn
 
 from locant.probe import families as fam
 from locant.probe.capture import UnitCapture
+from locant.probe.compiled import beside_compiler
 from locant.probe.hooks import Guard, Hook
 from locant.probe.lookups import takes_indices
 from locant.probe.structure import unwrap
@@ -17,15 +18,14 @@ _STACKS = (nn.TransformerEncoder, nn.TransformerDecoder)
 """Hooks on their layers would switch torch's fused kernels off; on the stack itself they change nothing."""
 
 
-def install(capture: UnitCapture, guard: Guard) -> list[Callable[[], None]]:
-    """Hook one unit: two hooks on the unit, one or two on each positional part. Returns what removes them."""
+def install(capture: UnitCapture, guard: Guard) -> Hooks:
+    """Hook one unit: two hooks on the unit, one or two on each positional part."""
     hooks = Hooks(guard)
-    hooks.before(capture.unit.module, capture.before, "timing")
-    hooks.after(capture.unit.module, capture.after, "timing")
+    hooks.around(capture.unit.module, capture.before, capture.after)
     _tables(hooks, capture)
     _others(hooks, capture)
     hooks.around_compiled(capture.unit.module, capture.before, capture.after)
-    return hooks.removers
+    return hooks
 
 
 class Hooks:
@@ -33,7 +33,19 @@ class Hooks:
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
+        self._watched: Callable[..., Any] | None = None
         self.removers: list[Callable[[], None]] = []
+
+    def around(self, module: nn.Module, before: Callable[..., None], after: Callable[..., None]) -> None:
+        """Both hooks of a pass, which no compiler touches: they run also around a model that is compiled later."""
+        opens, forget = beside_compiler(Hook(before, self._guard, "timing"))
+        closes, forget_too = beside_compiler(Hook(after, self._guard, "timing"))
+        self.removers += [
+            module.register_forward_pre_hook(opens, with_kwargs=True).remove,
+            module.register_forward_hook(closes, with_kwargs=True, always_call=True).remove,
+            forget,
+            forget_too,
+        ]
 
     def before(self, module: nn.Module, body: Callable[..., None], signal: str) -> None:
         """A pre-hook with keyword arguments."""
@@ -47,9 +59,9 @@ class Hooks:
         self.removers.append(handle.remove)
 
     def around_compiled(self, module: nn.Module, before: Callable[..., None], after: Callable[..., None]) -> None:
-        """Around a call that `module.compile()` has compiled, hooks and all: those inside are traced away."""
+        """Around a call that `module.compile()` has compiled, hooks and all, unless it is wrapped already."""
         compiled = module._compiled_call_impl
-        if compiled is None:
+        if compiled is None or compiled is self._watched:
             return
         opens, closes = Hook(before, self._guard, "timing"), Hook(after, self._guard, "timing")
 
@@ -66,7 +78,7 @@ class Hooks:
             if module._compiled_call_impl is watched:
                 module._compiled_call_impl = compiled
 
-        module._compiled_call_impl = watched
+        module._compiled_call_impl = self._watched = watched
         self.removers.append(restore)
 
 
@@ -85,7 +97,7 @@ def _tables(hooks: Hooks, capture: UnitCapture) -> None:
 def _others(hooks: Hooks, capture: UnitCapture) -> None:
     """Rotary modules, distance buckets, biases, and torch's own stacks."""
     unit, parts = capture.unit, capture.parts
-    for part in unit.rotaries:
+    for part in unit.rotaries if capture.profile.scheme != fam.ALIBI else ():
         hooks.after(part.module, parts.rotary, "rotary")
     for part in unit.buckets:
         hooks.before(part.module, parts.buckets, "positions")
@@ -97,3 +109,7 @@ def _others(hooks: Hooks, capture: UnitCapture) -> None:
     for module in unwrap(unit.module).modules():
         if isinstance(module, _STACKS) and module is not unit.module:
             hooks.before(module, parts.padding, "mask")
+            if isinstance(module, nn.TransformerEncoder):
+                hooks.after(module, parts.encoded, "mask")
+            else:
+                hooks.before(module, parts.recalled, "mask")

@@ -9,13 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from locant.observation import ModelProfile
-from locant.probe.alibi import bias_rows, positions_from_buckets
+from locant.probe import families as fam
+from locant.probe.alibi import bias_rows
+from locant.probe.buckets import BucketRule, bucket_rule, positions_from_buckets, wrong_buckets
 from locant.probe.call import keep_mask
 from locant.probe.lookups import LookupMode
+from locant.probe.memory import EncoderMemory
 from locant.probe.passes import Pass, PassSlot
-from locant.probe.references import Frequency, frequency_book, identity
+from locant.probe.references import Frequency, frequency_book, held_frequencies, identity
 from locant.probe.rotary import compare, parameters_hash, waves
-from locant.probe.structure import Unit, inv_freq_names
+from locant.probe.structure import Unit, inv_freq_names, text_config
 
 
 class PartHooks:
@@ -24,10 +27,13 @@ class PartHooks:
     `changed` is set when a frequency tensor was replaced or written to: the model wants a new audit.
     """
 
-    def __init__(self, unit: Unit, profile: ModelProfile, slot: PassSlot) -> None:
+    def __init__(self, unit: Unit, profile: ModelProfile, slot: PassSlot, memory: EncoderMemory) -> None:
         self.changed = False
         self._profile = profile
         self._slot = slot
+        self._config = text_config(unit.module)
+        self._encodes = unit.encoder or profile.kind == fam.ENCODER
+        self._memory = memory
         self._frequencies = frequency_book(unit)
 
     def table_indices(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
@@ -52,9 +58,20 @@ class PartHooks:
     def buckets(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Pre-hook of a relative bias embedding: distance buckets [Q, K]."""
         state = self._slot.current
-        if state is not None and state.positions is None and args:
-            with torch.no_grad():
+        if state is None or not args:
+            return
+        with torch.no_grad():
+            if state.positions is None:
                 state.positions = positions_from_buckets(args[0], state.call.queries)
+        look = state.rotary_look if state.wrong_buckets is None else None
+        rule = self._rule(module) if look is not None else None
+        if look is not None and rule is not None:
+            with look.running(state.call.device), torch.no_grad():
+                state.wrong_buckets = wrong_buckets(args[0], state.call.queries, rule)
+
+    def _rule(self, module: nn.Module) -> BucketRule | None:
+        count = getattr(module, "num_embeddings", 0)
+        return bucket_rule(self._config, count, two_way=self._encodes)
 
     def bias(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Pre-hook of the first layer in an ALiBi family."""
@@ -75,6 +92,22 @@ class PartHooks:
         if state is not None and state.padding_mask is None and isinstance(given, Tensor) and given.dim() == 2:
             state.padding_mask = keep_mask(given)
 
+    def encoded(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any) -> None:
+        """Forward hook of torch's own encoder stack: its output, and which of it is padding."""
+        given = kwargs.get("src_key_padding_mask")
+        if self._slot.current is not None and isinstance(given, Tensor):
+            self._memory.remember(output, keep_mask(given))
+
+    def recalled(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Pre-hook of torch's own decoder stack: the encoder's output that it attends to, under which mask."""
+        state, given = self._slot.current, kwargs.get("memory_key_padding_mask")
+        if state is not None and state.open_memory is None:
+            hidden = args[1] if len(args) > 1 else kwargs.get("memory")
+            with torch.no_grad():
+                state.open_memory = self._memory.open_pads(
+                    hidden, keep_mask(given) if isinstance(given, Tensor) else None
+                )
+
     def rotary(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any) -> None:
         """Forward hook of a rotary module: positions in, cos and sin out."""
         state = self._slot.current
@@ -94,7 +127,7 @@ class PartHooks:
                 return
             with look.running(state.call.device), torch.no_grad():
                 self._look_at_frequencies(state, module, known)
-                _look_at_waves(state, positions, output, known)
+                _look_at_waves(state, module, positions, output, known)
 
     def _look_at_frequencies(self, state: Pass, module: nn.Module, known: Frequency) -> None:
         """Hash the frequencies when they may change, when a pass is sampled and when the tensor is another one."""
@@ -111,9 +144,9 @@ class PartHooks:
                 state.hashed.append(parameters_hash(tensors))
 
 
-def _look_at_waves(state: Pass, positions: Tensor, output: Any, known: Frequency) -> None:
+def _look_at_waves(state: Pass, module: nn.Module, positions: Tensor, output: Any, known: Frequency) -> None:
     found = waves(positions, output)
-    result = compare(found, known.reference) if found is not None else None
+    result = compare(found, known.reference, held_frequencies(module)) if found is not None else None
     if found is not None and result is not None:
         state.rotary.append(result)
         state.rotary_dtype = str(found.cos.dtype).removeprefix("torch.")

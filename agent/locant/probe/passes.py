@@ -47,15 +47,18 @@ class Pass:
     rotary_look: Look | None = None
     attention_look: Look | None = None
     covers_attention: bool = False
+    compiled: bool = False
     depth: int = 0
     trace: tuple[str, str] = ("", "")
     positions: Tensor | None = None
     padding_mask: Tensor | None = None
+    open_memory: Tensor | None = None
     rotary_seen: bool = False
     rotary_dtype: str = ""
     rotary: list[Tensor] = field(default_factory=list)
     hashed: list[Tensor] = field(default_factory=list)
     bias: Tensor | None = None
+    wrong_buckets: Tensor | None = None
     layers: list[Any] = field(default_factory=list)
     keys_seen: bool = False
     sighting: Sighting | None = None

@@ -9,7 +9,7 @@ from torch import nn
 from locant.observation import ModelProfile
 from locant.probe import families as fam
 from locant.probe.numbering import numbering
-from locant.probe.structure import Unit, table_of, table_rows
+from locant.probe.structure import Unit, filled_rows, table_of
 from locant.probe.tables import is_sinusoidal
 
 
@@ -19,7 +19,7 @@ def describe_plain(model: nn.Module, unit: Unit) -> ModelProfile:
     table = unit.tables[0].module if unit.tables else None
     scheme = _scheme(unit)
     values = table_of(table) if table is not None else None
-    rows = table_rows(values) if values is not None else None
+    rows = filled_rows(values) if values is not None else None
     first = numbering(unit)
     kind = _kind(model)
     return ModelProfile(

@@ -22,7 +22,8 @@ from locant.probe.finished import Finished, finish
 from locant.probe.governor import Governor
 from locant.probe.graphs import beside_captures
 from locant.probe.hooks import Guard
-from locant.probe.install import install
+from locant.probe.install import Hooks, install
+from locant.probe.memory import EncoderMemory
 from locant.probe.options import ProbeOptions
 from locant.probe.passes import Pass, PassSlot
 from locant.probe.profile import describe, name_of, version_of
@@ -68,10 +69,12 @@ class Probe:
         self._clock = clock
         self._guard = Guard(strict=self.options.strict)
         self.governor = Governor(self.options.overhead_budget)
-        self._shared = Shared(self._guard, CacheBook(), itertools.count(1), PassSlot(), self.governor, timer)
+        book, slot = CacheBook(), PassSlot()
+        self._shared = Shared(self._guard, book, itertools.count(1), slot, self.governor, EncoderMemory(), timer)
         self._pending: deque[Finished] = deque()
         self._dropped: Counter[str] = Counter()
         self._captures: list[UnitCapture] = []
+        self._hooks: list[Hooks] = []
         self._remove: list[Callable[[], None]] = []
         self._polling = threading.RLock()
         self._next_health = self._next_slow = 0.0
@@ -85,7 +88,9 @@ class Probe:
         for unit in units(self.model):
             capture = UnitCapture(unit, self.profile, rules, self.options, self._shared, self._finish)
             self._captures.append(capture)
-            self._remove += install(capture, self._guard)
+            hooks = install(capture, self._guard)
+            self._hooks.append(hooks)
+            self._remove += hooks.removers
             self._remove.append(attend(capture, self.options, self._guard))
 
     def declare(
@@ -208,6 +213,7 @@ class Probe:
             self._next_slow = now + _SLOW_SECONDS
             device = next((parameter.device for parameter in self.model.parameters()), None)
             self._peak_bytes = peak_bytes(device)
+            self._follow_compiler()
         if any(capture.parts.changed for capture in self._captures):
             for capture in self._captures:
                 capture.parts.changed = False
@@ -215,6 +221,13 @@ class Probe:
         if now >= self._next_health:
             self._next_health = now + _HEALTH_SECONDS
             self._report_health()
+
+    def _follow_compiler(self) -> None:
+        """A model that was compiled in place after the watch began is watched around its compiled call from now on."""
+        for hooks, capture in zip(self._hooks, self._captures, strict=True) if self._remove else ():
+            known = len(hooks.removers)
+            hooks.around_compiled(capture.unit.module, capture.before, capture.after)
+            self._remove += hooks.removers[known:]
 
     def _introduce(self, *, again: bool = False) -> None:
         try:

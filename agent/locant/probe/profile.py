@@ -15,7 +15,7 @@ from locant.probe.geometry import cache_bytes_per_token, head_size, heads, layer
 from locant.probe.numbering import Numbering, numbering
 from locant.probe.plain import describe_plain
 from locant.probe.rope_config import rope_sets, trained_tokens
-from locant.probe.structure import Unit, require_module, table_of, table_rows, text_config, units, unwrap
+from locant.probe.structure import Unit, filled_rows, require_module, table_of, text_config, units, unwrap
 from locant.probe.tables import is_sinusoidal
 
 
@@ -31,7 +31,7 @@ def describe(model: object) -> ModelProfile:
     unit = units(module)[-1]
     family = _family(config, unit)
     table = table_of(unit.tables[0].module) if unit.tables else None
-    rows = table_rows(table) if table is not None and family.scheme in fam.ABSOLUTE_SCHEMES else None
+    rows = filled_rows(table) if table is not None and family.scheme in fam.ABSOLUTE_SCHEMES else None
     first = _first_position(config, family, unit)
     base = first.base
     return ModelProfile(
@@ -112,7 +112,7 @@ def _encoder_limits(module: nn.Module, config: Any, family: Family) -> Limits | 
     if table is None:
         return None
     scheme = fam.SINUSOIDAL if is_sinusoidal(part) else fam.LEARNED
-    return Limits(scheme, _first_position(config, family, encoder).base, table_rows(table))
+    return Limits(scheme, _first_position(config, family, encoder).base, filled_rows(table))
 
 
 def _first_position(config: Any, family: Family, unit: Unit) -> Numbering:

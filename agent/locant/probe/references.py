@@ -14,6 +14,9 @@ from locant.probe.rope_config import RopeSet
 from locant.probe.rotary import Reference
 from locant.probe.structure import Unit, inv_freq_names, text_config
 
+_FULL = 4
+"""Bytes per number from which on a frequency is held as it was computed."""
+
 
 @dataclass(slots=True)
 class Frequency:
@@ -69,6 +72,12 @@ def reference_for(module: nn.Module, name: str, rope: RopeSet | None) -> Referen
     if rope.kind == "dynamic":
         return _growing(module, name, rope, held.device)
     return _fixed(to_device(known.inv_freq, held.device), known.factor)
+
+
+def held_frequencies(module: nn.Module) -> list[tuple[Tensor, float]]:
+    """The frequencies that a module holds in full precision now, each with its factor."""
+    named = ((name, getattr(module, name).detach()) for name in inv_freq_names(module))
+    return [(tensor, _scale(module, name)) for name, tensor in named if tensor.element_size() >= _FULL]
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:

@@ -6,7 +6,7 @@ small operations, on sampled passes only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,8 +54,9 @@ def waves(positions: Any, output: Any) -> Waves | None:
     return Waves(*flat, axes.detach().reshape(axes.shape[0], count), axes.shape[2])
 
 
-def compare(found: Waves, reference: Reference) -> Tensor | None:
-    """float64 [3] on the device: output error, norm error, tie ratio (see `RotaryFacts`); None without a reference.
+def compare(found: Waves, reference: Reference, held: Sequence[tuple[Tensor, float]] = ()) -> Tensor | None:
+    """float64 [4] on the device: output error, norm error, tie ratio, own error (see `RotaryFacts`); None without a
+    reference. `held`: the frequencies that the module holds, each with its factor; one of them may have been used.
 
     The layout (halves side by side, interleaved, halves once) is whichever fits best; with several position axes each
     channel may follow any of them. float32's own loss in the angle and the output's rounding are forgiven.
@@ -68,9 +69,23 @@ def compare(found: Waves, reference: Reference) -> Tensor | None:
     if not maps:
         return None
     step = max(1, -(-found.cos.shape[0] // _POINTS))
-    start = (found.cos.shape[0] - 1) % step
-    cos, sin = found.cos[start::step].double(), found.sin[start::step].double()
-    angle = found.positions[:, start::step, None].double() * inv_freq
+    some = slice((found.cos.shape[0] - 1) % step, None, step)
+    error = _error(found, some, maps, inv_freq, factor)
+    own = [
+        _error(found, some, maps, tensor.double().flatten(), scale)
+        for tensor, scale in held
+        if tensor.numel() == inv_freq.numel() and tensor.device == inv_freq.device
+    ]
+    apart = torch.stack([error, *own]).amin()
+    cos, sin = found.cos[some].double(), found.sin[some].double()
+    norm = ((cos.square() + sin.square()).sqrt() / factor - 1).abs()
+    return torch.stack([error, torch.nan_to_num(norm, nan=1.0).amax(), _ties(found), apart])
+
+
+def _error(found: Waves, some: slice, maps: list[Tensor], inv_freq: Tensor, factor: float) -> Tensor:
+    """Largest distance of the chosen cos and sin from those of `inv_freq`, in the layout that fits best."""
+    cos, sin = found.cos[some].double(), found.sin[some].double()
+    angle = found.positions[:, some, None].double() * inv_freq
     forgiven = _rounding(found.cos.dtype, factor) + angle.abs() * (_FLOAT32_ANGLE * factor)
     errors = []
     for channel in maps:
@@ -78,9 +93,7 @@ def compare(found: Waves, reference: Reference) -> Tensor | None:
         gap = torch.maximum((cos - turn.cos() * factor).abs(), (sin - turn.sin() * factor).abs())
         gap = torch.nan_to_num(gap, nan=2.0) - forgiven[..., channel]
         errors.append(gap.amax(1).amin(0).amax())
-    error = torch.stack(errors).amin().clamp_min(0)
-    norm = ((cos.square() + sin.square()).sqrt() / factor - 1).abs()
-    return torch.stack([error, torch.nan_to_num(norm, nan=1.0).amax(), _ties(found)])
+    return torch.stack(errors).amin().clamp_min(0)
 
 
 def _layouts(width: int, pairs: int, device: torch.device) -> list[Tensor]:

@@ -1,7 +1,7 @@
 """One forward pass reduced, on the device, to one small integer tensor: a row per sequence, a column per `RowField`.
 
 Pure and vectorised: no value is read back, no control flow depends on one, the random generator and autograd are left
-alone. About 60 small tensor operations whatever the size (`decode.py` has a shorter way for single tokens); 216 bytes
+alone. About 60 small tensor operations whatever the size (`decode.py` has a shorter way for single tokens); 224 bytes
 per sequence leave the device. Whatever is missing or has an unexpected shape makes its columns `ABSENT`, never an
 error.
 """

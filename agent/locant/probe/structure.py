@@ -165,6 +165,19 @@ def table_rows(table: torch.Tensor) -> int:
     return int(table.shape[0] if table.dim() == 2 else max(table.shape[0], table.shape[1]))
 
 
+def filled_rows(table: torch.Tensor) -> int:
+    """Rows up to the last one that is not all zeros: a table that was made longer is often padded with those.
+
+    All rows when none is filled, or where the values cannot be read (on the meta device).
+    """
+    rows = table_rows(table)
+    if table.device.type == "meta":
+        return rows
+    with torch.no_grad():
+        used = (table.detach().reshape(-1, table.shape[-1]) != 0).any(-1).nonzero()
+    return int(used[-1]) + 1 if len(used) and rows * table.shape[-1] == table.numel() else rows
+
+
 def plain_tensors(module: nn.Module) -> list[torch.Tensor]:
     """Tensors that hang on a module as plain attributes, as hand-written caches do."""
     return [value for value in module.__dict__.values() if isinstance(value, torch.Tensor)]

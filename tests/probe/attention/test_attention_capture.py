@@ -110,7 +110,7 @@ def test_encoders_look_both_ways_and_nothing_is_made_of_it(family: str) -> None:
         with watching(model, context_of(mask, is_causal=False)) as found:
             model(input_ids=ids, attention_mask=mask)
     assert_same_weights(found, weights, mask.bool())
-    assert [int(v) for v in found[0].visibility[1]] == [ABSENT, ABSENT, ABSENT, 0, 0, ABSENT]
+    assert [int(v) for v in found[0].visibility[1]] == [ABSENT, ABSENT, ABSENT, 0, 0, ABSENT, ABSENT]
 
 
 def test_a_decode_step_counts_cached_keys() -> None:

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from locant.observation import ABSENT, RowFacts
+from locant.observation import ABSENT, RowFacts, RowField
 from probe.tinies import causal, left_padded, tiny, tokens
 
 transformers = pytest.importorskip("transformers")
 
-VISIBILITY = RowFacts._fields[-6:]
+VISIBILITY = RowFacts._fields[RowField.WINDOW_EXCESS :]
 WINDOW = 6
 DECODERS = {
     "llama": {},
@@ -106,7 +106,7 @@ def _wrong(seen: Any) -> list[tuple[int, str, int]]:
         (facts.pass_number, name, value)
         for facts in seen.passes
         for row in facts.rows
-        for name, value in zip(VISIBILITY, row[-6:], strict=True)
+        for name, value in zip(VISIBILITY, row[RowField.WINDOW_EXCESS :], strict=True)
         if value not in (0, ABSENT)
     ]
 

@@ -9,16 +9,14 @@ from checks_scenarios import FLOWS, draw, faults_of, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from locant.observation import ABSENT, RotaryFacts
+from locant.observation import ABSENT, RotaryFacts, RowFacts, RowField
 from locant.sidecar.config import AgentConfig
 from locant.sidecar.judge import Judge
 from locant.sidecar.service import Agent
 from locant_slo.snapshot import HistogramSample
 from support.sidecar_traffic import PROFILE, START, Clock, attached, attention, forward, row
 
-UNSEEN = dict.fromkeys(
-    ("window_excess", "window_deficit", "future_visible", "self_blind", "pads_visible", "cross_visible"), ABSENT
-)
+UNSEEN = dict.fromkeys(RowFacts._fields[RowField.WINDOW_EXCESS :], ABSENT)
 
 
 class Plodding(Judge):

@@ -123,6 +123,26 @@ class TestNumbering:
         )
         assert alerts(one(judge_of(), *swapped, **MASKED)) == {"rows_mixed_up"}
 
+    def still(self, real: int, behind: int, **changes):
+        """A row whose first tokens share one position, so that it ends `behind`."""
+        last = real - 1 - behind
+        numbers = {"last_position": last, "max_position": last, "last_offset": -behind, "repeats": behind}
+        return row(real, jumps=behind, **numbers, **changes)
+
+    def test_a_left_padded_batch_numbered_by_one_of_its_rows(self):
+        rows = (self.still(9, 5), row(4, start=0, left_pads=5), self.still(7, 3, left_pads=2))
+        verdict = one(judge_of(), *rows, **MASKED)
+        assert alerts(verdict) == {"rows_mixed_up"}
+        assert verdict.bad_rows == {0, 2}
+        assert not alerts(one(judge_of(), self.still(9, 4), row(4, start=0, left_pads=5), **MASKED))
+
+    def test_a_right_padded_batch_numbered_for_padding_on_the_left(self):
+        rows = (row(9), self.still(4, 3, right_pads=5), self.still(7, 2, right_pads=2))
+        verdict = one(judge_of(), *rows, **MASKED)
+        assert alerts(verdict) == {"positions_frozen", "rows_mixed_up"}
+        assert verdict.bad_rows == {1, 2}
+        assert not alerts(one(judge_of(), row(9), self.still(7, 3, right_pads=2), **MASKED))
+
 
 class TestLength:
     def test_a_position_past_the_table(self):

@@ -19,6 +19,7 @@ class PassContext:
     `cached`: tokens that the cache counts before this pass (a 0-d tensor where the device counts; None: unknown).
     `own_mask`: the caller made the mask itself (4-D or a block mask), so that it may mean anything.
     `blocks`: the family lets blocks of tokens (images, prefixes) see each other in a causal layer.
+    `two_way`: the family is known to look both ways in every layer.
     """
 
     pass_number: int
@@ -32,6 +33,7 @@ class PassContext:
     cached: int | torch.Tensor | None = None
     own_mask: bool = False
     blocks: bool = False
+    two_way: bool = False
 
     def on(self, device: torch.device) -> PassContext:
         """The same with its tensors on a device; between CUDA devices that waits for nothing."""
@@ -48,9 +50,10 @@ class LayerStatistics:
     """One layer of an armed pass, on the device. Sums over sampled query rows, per head.
 
     `sums`: float32 [S, H] in the order of `STATISTICS`. `rows`, `padded_rows`: int64 scalars (tensors).
-    `padding_mass_largest`: float32 scalar. `visibility`: int64 [B, 6], per sequence the largest over sampled queries of
-    (window_excess, window_deficit, future_visible, self_blind, pads_visible, cross_visible), `observation.ABSENT` where
-    it could not be judged. `heat`: float32 [bins, bins] for one head, with `heat_rows` int64 [bins].
+    `padding_mass_largest`: float32 scalar. `visibility`: int64 [B, 7], per sequence the largest over sampled queries of
+    (window_excess, window_deficit, future_visible, self_blind, pads_visible, cross_visible, future_hidden),
+    `observation.ABSENT` where it could not be judged. `heat`: float32 [bins, bins] for one head, with `heat_rows`
+    int64 [bins].
     """
 
     layer: int

@@ -17,7 +17,10 @@ from locant.probe.attention.engine import foreign
 from locant.probe.attention.layout import Layout
 from locant.probe.attention.rows import Rows
 
-COLUMNS = ("window_excess", "window_deficit", "future_visible", "self_blind", "pads_visible", "cross_visible")
+COLUMNS = (
+    *("window_excess", "window_deficit", "future_visible", "self_blind", "pads_visible", "cross_visible"),
+    "future_hidden",
+)
 _AGREEING_ROWS = 3
 """So many rows with the same count of keys are taken for a window; packed requests end at different distances."""
 
@@ -44,6 +47,7 @@ def judge(call: Attention, rows: Rows, layout: Layout, context: PassContext, geo
         _self_blind(seen),
         _counted(seen, seen.sight.visible & layout.padding[:, None]) if layout.padding is not None else absent,
         _counted(seen, seen.sight.visible & foreign(layout, 0, call.keys)) if layout.request is not None else absent,
+        _future_hidden(seen) if context.two_way and not geometry.causal else absent,
     ]
     return torch.stack(columns, 1)
 
@@ -141,6 +145,20 @@ def _future(seen: _View) -> Tensor:
         return found
     open_wide = everywhere & ((counts == later.sum(-1)) | ~judged).all(1)
     return torch.where(open_wide, ABSENT, found)
+
+
+def _future_hidden(seen: _View) -> Tensor:
+    """Later keys that are hidden from every row that has some, where several rows have."""
+    later = (seen.back < 0) & (seen.key <= seen.layout.newest[:, :, None])
+    if seen.layout.padding is not None:
+        later = later & ~seen.layout.padding[:, None]
+    judged = seen.real & later.any(-1)
+    places = torch.where(judged, seen.layout.own, -1).sort(1).values
+    distinct = ((places[:, 1:] != places[:, :-1]) & (places[:, 1:] >= 0)).sum(1) + (places[:, 0] >= 0)
+    blind = ((seen.sight.hidden | ~later).all(-1) | ~judged).all(1)
+    found = torch.where(blind, later.sum(-1).masked_fill(~judged, 0).amax(1), 0)
+    certain = (distinct >= _AGREEING_ROWS) & ~torch.full_like(blind, seen.deliberate)
+    return torch.where(certain, found, ABSENT)
 
 
 def _self_blind(seen: _View) -> Tensor:

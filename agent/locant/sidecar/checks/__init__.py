@@ -7,10 +7,12 @@ from locant.sidecar.checks import (
     attention,
     base,
     crafted,
+    cross,
     frozen,
     geometry,
     keys,
     length,
+    mixing,
     offsets,
     packing,
     padding,
@@ -29,10 +31,11 @@ PLAIN_CHECKS: tuple[Check, ...] = (
     crafted.crafted_positions,
     offsets.offset_changed,
     offsets.cache_not_reset,
-    offsets.rows_mixed_up,
+    mixing.rows_mixed_up,
     base.absolute_base,
     padding.pads_unmasked,
     padding.mask_dropped,
+    cross.encoder_pads_open,
     tables.table_regrown,
     raised.model_raised,
 )
@@ -44,6 +47,7 @@ _SEVERAL_TOKENS: tuple[Check, ...] = (
     padding.mask_inverted,
     padding.mask_holes,
     segments.segments_missing,
+    segments.segments_astray,
 )
 _ROTARY: tuple[Check, ...] = (
     rotary.rotary_output,
@@ -51,6 +55,7 @@ _ROTARY: tuple[Check, ...] = (
     rotary.alibi_ties,
     rotary.attention_factor,
     rotary.slopes,
+    rotary.buckets_wrong,
     parameters.parameters_switched_with_cache,
 )
 _KEYS: tuple[Check, ...] = (keys.keys_out_of_step,)
@@ -60,6 +65,7 @@ _VISIBILITY: tuple[Check, ...] = (
     geometry.window_excess,
     geometry.window_deficit,
     geometry.future_visible,
+    geometry.future_hidden,
     geometry.self_blind,
 )
 PASS_CHECKS: tuple[Check, ...] = PLAIN_CHECKS + _SEVERAL_TOKENS + _ROTARY + _KEYS + _VISIBILITY
@@ -103,12 +109,15 @@ KNOWN_CHECKS: tuple[tuple[FailureMode, Severity, str], ...] = (
     (_F.PADDING_LEAKAGE, _S.PAGE, "pads_unmasked"),
     (_F.PADDING_LEAKAGE, _S.PAGE, "pads_attended"),
     (_F.PADDING_LEAKAGE, _S.PAGE, "mask_dropped"),
+    (_F.PADDING_LEAKAGE, _S.PAGE, "encoder_pads_open"),
     (_F.PADDING_LEAKAGE, _S.PAGE, "mask_inverted"),
     (_F.PADDING_LEAKAGE, _S.INFO, "mask_holes"),
     (_F.SEGMENT_MIXUP, _S.TICKET, "segments_missing"),
+    (_F.SEGMENT_MIXUP, _S.TICKET, "segments_astray"),
     (_F.ATTENTION_GEOMETRY, _S.PAGE, "window_excess"),
     (_F.ATTENTION_GEOMETRY, _S.PAGE, "window_deficit"),
     (_F.ATTENTION_GEOMETRY, _S.PAGE, "future_visible"),
+    (_F.ATTENTION_GEOMETRY, _S.PAGE, "future_hidden"),
     (_F.ATTENTION_GEOMETRY, _S.PAGE, "self_blind"),
     (_F.PRECISION, _S.PAGE, "rotary_output"),
     (_F.PRECISION, _S.PAGE, "rotary_collisions"),
@@ -119,6 +128,7 @@ KNOWN_CHECKS: tuple[tuple[FailureMode, Severity, str], ...] = (
     (_F.WRONG_PARAMETERS, _S.PAGE, "parameters_uninitialised"),
     (_F.WRONG_PARAMETERS, _S.PAGE, "attention_factor"),
     (_F.WRONG_PARAMETERS, _S.PAGE, "slopes"),
+    (_F.WRONG_PARAMETERS, _S.PAGE, "buckets_wrong"),
     (_F.WRONG_PARAMETERS, _S.TICKET, "release_changed"),
     (_F.WRONG_PARAMETERS, _S.INFO, "release_changed"),
     (_F.STREAMING_STATE, _S.PAGE, "parameters_switched_with_cache"),

@@ -36,6 +36,12 @@ _FUTURE = _Rule(
     "see {keys} later tokens in a causal layer",
     "Usual cause: a causal mask aligned to the wrong corner when a cache is used, or is_causal lost.",
 )
+_ONE_WAY = _Rule(
+    "future_hidden",
+    lambda row: row.future_hidden,
+    "never see {keys} later tokens in a layer that looks both ways",
+    "Usual cause: a causal mask, is_decoder or is_causal in an encoder.",
+)
 _BLIND = _Rule(
     "self_blind",
     lambda row: row.self_blind,
@@ -59,6 +65,12 @@ def window_deficit(seen: Pass) -> Iterator[Hit]:
 def future_visible(seen: Pass) -> Iterator[Hit]:
     """Later keys that a causal layer lets through."""
     yield from _judge(_FUTURE, seen)
+
+
+def future_hidden(seen: Pass) -> Iterator[Hit]:
+    """Later keys that an encoder keeps every query from. A mask of the caller's own making may mean that."""
+    if seen.facts.mask_rank <= 2 and not seen.facts.packed:
+        yield from _judge(_ONE_WAY, seen)
 
 
 def self_blind(seen: Pass) -> Iterator[Hit]:

@@ -33,8 +33,9 @@ def table_overflow(seen: Pass) -> Iterator[Hit]:
         "table_overflow",
         FailureMode.LENGTH_OVERFLOW,
         Severity.PAGE,
-        f"Position {highest} does not exist: the {table.owner}'s positions end at {limit - 1} ({whose}). {effect}On a "
-        f"GPU this poisons the process. {_CURES[table.owner]}",
+        f"Position {highest} does not exist: the {table.owner}'s positions end at {limit - 1} ({whose}). {effect}Rows "
+        "that a longer table was only padded with are empty; beyond the table, a GPU's process is poisoned. "
+        f"{_CURES[table.owner]}",
         {
             "highest_position": highest,
             "positions": limit,

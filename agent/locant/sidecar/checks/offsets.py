@@ -1,4 +1,4 @@
-"""Positions that stop following their request: offset changed, cache not reset, rows of a batch mixed up."""
+"""Positions that stop following their request: offset changed, cache not reset."""
 
 from __future__ import annotations
 
@@ -108,59 +108,3 @@ def _repeats_opening(row: RowFacts, state: RowState) -> bool:
     """One token alone may come back by chance or as padding; two or more in place do not."""
     same = known(row.first_token_hash) and row.first_token_hash == state.opening_hash
     return same and row.real == state.opening_tokens >= 2 and cache_change(row, state) == 0
-
-
-def rows_mixed_up(seen: Pass) -> Iterator[Hit]:
-    """Rows of one batch got one shared position, or each other's."""
-    yield from _mixed_while_running(seen)
-    yield from _swapped_padding(seen)
-
-
-def _mixed_while_running(seen: Pass) -> Iterator[Hit]:
-    changed = moved(seen)
-    live = [
-        (row, state)
-        for row, state, move in zip(seen.rows, seen.states, seen.moves, strict=True)
-        if state is not None and state.offset is not None and move in (Move.SAME, Move.MOVED)
-    ]
-    if not changed or len(live) < 2:
-        return
-    found = [row.first_position for row, _ in live]
-    expected = [row.real_before + (state.offset or 0) for row, state in live]
-    shared = len(set(found)) == 1 and len(set(expected)) > 1
-    if shared or sorted(found) == sorted(expected):
-        how = "share one position" if shared else "have each other's positions"
-        yield _mixed(seen, frozenset(changed), f"{how}: {found[:4]} where {expected[:4]} belong", found, expected)
-
-
-def _swapped_padding(seen: Pass) -> Iterator[Hit]:
-    """A fresh, masked, left-padded batch whose rows are numbered as if each had another row's padding."""
-    rows = [(i, row) for i, row in enumerate(seen.rows) if row.real > 0 and known(row.first_offset, row.last_offset)]
-    fresh = all(row.cache_tokens <= 0 and row.resets == 0 and row.mask_holes == 0 for _, row in rows)
-    if len(rows) < 2 or not seen.facts.masked or seen.facts.packed or not fresh or seen.profile.scheme == "mrope":
-        return
-    pads = [row.left_pads for _, row in rows]
-    assumed = [row.left_pads - row.last_offset for _, row in rows]
-    shifts = {a - p for a, p in zip(sorted(assumed), sorted(pads), strict=True)}
-    if len(shifts) != 1:
-        return
-    shift = shifts.pop()
-    assumed = [pad - shift for pad in assumed]
-    if assumed != pads:
-        wrong = frozenset(i for (i, _), a, p in zip(rows, assumed, pads, strict=True) if a != p)
-        yield _mixed(
-            seen, wrong, f"are numbered for each other's padding: {assumed[:4]} where {pads[:4]} is", assumed, pads
-        )
-
-
-def _mixed(seen: Pass, rows: frozenset[int], how: str, found: list[int], expected: list[int]) -> Hit:
-    return Hit(
-        "rows_mixed_up",
-        FailureMode.BATCH_MIXUP,
-        Severity.PAGE,
-        f"Rows of one batch of {len(seen.rows)} {how}. This is exact. Usual cause: one position counter for a batch "
-        "whose rows differ in length, or rows reordered without their positions. Compute positions per row, from "
-        "the mask.",
-        {"rows": first(rows), "found": found[:8], "expected": expected[:8], "phase": seen.facts.phase},
-        rows,
-    )

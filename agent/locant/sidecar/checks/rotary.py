@@ -36,6 +36,9 @@ def rotary_output(seen: Pass) -> Iterator[Hit]:
     limit = output_tolerance(rotary)
     if rotary.output_error <= limit:
         return
+    if rotary.own_error is not None and rotary.own_error <= limit:
+        yield _other_frequencies(rotary, limit)
+        return
     yield Hit(
         "rotary_output",
         FailureMode.PRECISION,
@@ -50,6 +53,45 @@ def rotary_output(seen: Pass) -> Iterator[Hit]:
             "dtype": rotary.dtype,
             "largest_position": rotary.largest_position,
         },
+        all_rows=True,
+    )
+
+
+def _other_frequencies(rotary: RotaryFacts, limit: float) -> Hit:
+    """The arithmetic is exact, for frequencies that are not the configured ones at these positions."""
+    return Hit(
+        "parameters_wrong",
+        FailureMode.WRONG_PARAMETERS,
+        Severity.PAGE,
+        f"Rotary values at positions up to {rotary.largest_position} are off by {rotary.output_error:.3g} (rounding "
+        f"explains {limit:.2g}), yet computed exactly from the frequencies that the module holds: it uses another set "
+        "than the configuration names for these positions or this layer type. Usual cause: longrope's short factors "
+        "beyond the original length, local and global layers exchanged, theta of another release. Compare inv_freq "
+        "with the checkpoint's configuration.",
+        {
+            "output_error": rotary.output_error,
+            "own_error": rotary.own_error,
+            "limit": limit,
+            "largest_position": rotary.largest_position,
+        },
+        all_rows=True,
+    )
+
+
+def buckets_wrong(seen: Pass) -> Iterator[Hit]:
+    """Relative distance buckets beside T5's rule for the model's settings."""
+    rotary = seen.facts.rotary
+    if rotary is None or not rotary.wrong_buckets:
+        return
+    yield Hit(
+        "buckets_wrong",
+        FailureMode.WRONG_PARAMETERS,
+        Severity.PAGE,
+        f"{rotary.wrong_buckets} pairs of sampled query and key fall into another distance bucket than the rule gives "
+        f"for their distance ({seen.facts.phase}, {seen.facts.queries} queries). Healthy is exactly 0. Usual cause: "
+        "the bidirectional switch of encoder and decoder exchanged, or relative_attention_max_distance not passed on. "
+        "Compare the bucket function with the checkpoint's configuration.",
+        {"wrong_buckets": rotary.wrong_buckets, "phase": seen.facts.phase},
         all_rows=True,
     )
 

@@ -1,4 +1,4 @@
-"""Sentence pairs without segment ids (F9)."""
+"""Sentence pairs without segment ids, or with ids that stand elsewhere (F9)."""
 
 from __future__ import annotations
 
@@ -29,5 +29,23 @@ def segments_missing(seen: Pass) -> Iterator[Hit]:
             "segments_seen": row.segments_seen,
             "token_types": seen.profile.token_types,
         },
+        frozenset(found),
+    )
+
+
+def segments_astray(seen: Pass) -> Iterator[Hit]:
+    """A sentence pair whose segment ids change elsewhere than behind a separator, or from the second to the first."""
+    found = {i for i, astray in enumerate(seen.facts.segments_astray) if astray > 0}
+    if not found:
+        return
+    yield Hit(
+        "segments_astray",
+        FailureMode.SEGMENT_MIXUP,
+        Severity.TICKET,
+        f"The token types of {rows_text(found, len(seen.facts.segments_astray))} change once, but not behind a "
+        "separator, or from the second segment to the first: part of one sentence is read as the other. Usual cause: "
+        "token_type_ids that were not truncated, padded or shifted together with input_ids, or two sentences "
+        "exchanged. Take both from one tokenizer call.",
+        {"rows": first(found), "token_types": seen.profile.token_types},
         frozenset(found),
     )

@@ -17,7 +17,7 @@ _moving = itemgetter(slice(RowField.REAL_BEFORE, RowField.FIRST_OFFSET))
 _rest = itemgetter(slice(RowField.FIRST_OFFSET, RowField.FIRST_TOKEN_HASH))
 _header = attrgetter(
     *("phase", "queries", "cache_parent", "masked", "mask_rank", "positions_given", "table_growths", "error"),
-    *("declared", "packed", "request_ids"),
+    *("declared", "packed", "request_ids", "encoder_pads_open"),
 )
 """Of a pass, what must stay as it was. What a pass samples (rotary values, visible keys) may come and go."""
 
