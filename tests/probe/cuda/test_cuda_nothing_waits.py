@@ -133,3 +133,15 @@ def test_the_context_of_a_pass_waits_for_nothing() -> None:
 def _pass(call: Call) -> Pass:
     """A prefill that nobody declared anything for."""
     return Pass(1, torch.nn.Identity(), sys._getframe(), call, 0, 0, 0, "prefill", ("prefill",), None, ())
+
+
+def test_layers_on_another_device_are_looked_at_there_with_the_same_pass() -> None:
+    pads = torch.zeros(2, 12, dtype=torch.bool)
+    context = PassContext(1, 2, 12, pads, None, ~pads, True, 1, 0)
+    found: list[LayerStatistics] = []
+    profiler = PassProfiler(context, Plan(6, frozenset({0, 1, 2}), replace(PROFILE, layers=3)), found.append)
+    for layer, device in enumerate(("cpu", "meta", "cpu")):
+        query = torch.randn(2, 4, 12, 8, device=device)
+        profiler.look(layer, KernelCall(query, query, 0.3, diagonal=0), None, (), None)
+    assert [one.layer for one in found] == [0, 1, 2]
+    assert [one.sums.device.type for one in found] == ["cpu", "meta", "cpu"]
