@@ -364,3 +364,21 @@ def test_an_encoder_that_reads_beyond_its_table_says_what_was_planned(watch_mode
     encode, _, failed = seen.passes
     assert (encode.rows[0].max_position, failed.error) == (39, "IndexError")
     assert failed.highest_planned_position >= 64
+
+
+def test_masks_that_a_module_hoards_in_a_dictionary_count_as_positional_memory(watch_model):
+    class Hoarder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.wpe, self.mask_cache = nn.Embedding(64, 8), nn.Embedding(64, 8), {}
+
+        def forward(self, input_ids):
+            self.mask_cache[len(self.mask_cache)] = torch.ones(16, 16)
+            return self.embed(input_ids) + self.wpe(torch.arange(input_ids.shape[1]))
+
+    model = Hoarder().eval()
+    seen = watch_model(model)
+    for _ in range(3):
+        model(tokens(1, 4))
+    sizes = [facts.positional_bytes for facts in seen.passes]
+    assert (sizes[1] - sizes[0], sizes[2] - sizes[1]) == (1024, 1024)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from torch import Tensor, nn
 
 from locant.probe.structure import Unit, unwrap
 
 _POSITIONAL = re.compile(r"cos|sin|pos|rope|alibi|mask|freqs|^bias$|^pe$|rel", re.IGNORECASE)
+_TORCHS_OWN = frozenset(nn.Module().__dict__)
 _MODULES = 8
 """Modules followed; per-layer copies grow alike."""
 
@@ -21,6 +23,7 @@ class GrowthWatch:
         own = [part.module for part in (*unit.rotaries, *unit.tables)]
         others = [module for module in unwrap(unit.module).modules() if any(_kept(module))]
         self._modules = tuple({id(module): module for module in (*own, *others)}.values())[:_MODULES]
+        self._containers = tuple(_containers(unwrap(unit.module)))[:_MODULES]
         self._rows = self._measure()
         self._identities = self._identify()
         self.bytes = self._weigh()
@@ -36,8 +39,9 @@ class GrowthWatch:
         return tuple((before.get(key, 0), rows) for key, rows in self._rows.items() if rows > before.get(key, 0))
 
     def _identify(self) -> list[tuple[int, int]]:
-        """Cheap, for every pass: which tensors are held, and their first extents."""
-        return [
+        """Cheap, for every pass: which tensors are held, their first extents, and how much the containers hold."""
+        held_elsewhere = [(id(container), len(container)) for container in self._containers]
+        return held_elsewhere + [
             (id(value), value.shape[0] if value.dim() else 0)
             for module in self._modules
             for held in (module._buffers, module.__dict__)
@@ -53,7 +57,19 @@ class GrowthWatch:
         }
 
     def _weigh(self) -> int:
-        return sum(t.numel() * t.element_size() for module in self._modules for _, t in _kept(module))
+        tensors = [tensor for module in self._modules for _, tensor in _kept(module)]
+        for container in self._containers:
+            values = container.values() if isinstance(container, dict) else container
+            tensors += [value for value in list(values) if isinstance(value, Tensor)]
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _containers(model: nn.Module) -> Iterator[dict[Any, Any] | list[Any]]:
+    """Dictionaries and lists of a positional name that modules keep beside torch's own, empty ones too."""
+    for module in model.modules():
+        for name, value in module.__dict__.items():
+            if isinstance(value, (dict, list)) and name not in _TORCHS_OWN and _POSITIONAL.search(name):
+                yield value
 
 
 def _kept(module: nn.Module) -> Iterator[tuple[str, Tensor]]:

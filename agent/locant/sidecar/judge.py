@@ -21,6 +21,8 @@ from locant.sidecar.checks.padding import open_right_pads
 from locant.sidecar.checks.parameters import deviations
 from locant.sidecar.checks.raised import stream_broken
 from locant.sidecar.checks.replay import replay_differs
+from locant.sidecar.checks.resources import costs_regressed
+from locant.sidecar.costs import Costs
 from locant.sidecar.foresight import foresee
 from locant.sidecar.ledger import Ledger, Stride
 from locant.sidecar.memory import ModelMemory, alerting, note_of
@@ -102,11 +104,13 @@ class Judge:
         return self._verdict(hits, model, attached.time)
 
     def _forward(self, facts: ForwardFacts, model: ModelMemory) -> Verdict:
+        costs = model.costs.take(facts, model.profile)
         stride = self._ledger.stride(facts)
         if stride is not None and not stride.goes_on(facts):
             stride = None
         if (
             stride is not None
+            and costs is None
             and stride.steps < stride.quiet
             and stride.note is not None
             and self._is_plain(facts, model)
@@ -114,17 +118,18 @@ class Judge:
             self._ledger.step(facts, stride)
             model.note(facts.pass_number, stride.note)
             return Verdict(step=Step(stride.serial, stride.steps))
-        return self._look(facts, model, stride)
+        return self._look(facts, model, stride, costs)
 
     def _is_plain(self, facts: ForwardFacts, model: ModelMemory) -> bool:
         """Whether a step that goes on with its stride says nothing else, and nothing waits for it."""
         waited_for = bool(model.growths) or facts.pass_number in model.waiting
         return not (model.broken or waited_for) and checks_for(facts) is PLAIN_CHECKS
 
-    def _look(self, facts: ForwardFacts, model: ModelMemory, stride: Stride | None) -> Verdict:
+    def _look(self, facts: ForwardFacts, model: ModelMemory, stride: Stride | None, costs: Costs | None) -> Verdict:
         followed = self._ledger.follow(facts, model.profile)
         seen = model.see(facts, followed)
         hits = [hit for check in checks_for(facts) for hit in check(seen)]
+        hits += costs_regressed(costs, model.profile) if costs is not None else ()
         note = note_of(seen)
         for attention in model.note(facts.pass_number, note):
             hits += _read(attention, note)

@@ -11,6 +11,7 @@ from locant.sidecar.checks.attention import trusted_padding
 from locant.sidecar.checks.hit import Hit
 from locant.sidecar.checks.padding import bidirectional
 from locant.sidecar.checks.tables import WITHIN_PASSES, is_small_growth
+from locant.sidecar.costs import CostWatch
 from locant.sidecar.ledger import Followed
 from locant.sidecar.note import PassNote
 
@@ -28,6 +29,7 @@ class ModelMemory:
     growths: deque[int] = field(default_factory=deque)
     notes: OrderedDict[int, PassNote] = field(default_factory=OrderedDict)
     waiting: OrderedDict[int, list[AttentionFacts]] = field(default_factory=OrderedDict)
+    costs: CostWatch = field(default_factory=CostWatch)
     replayed: dict[tuple[str, str, str], deque[float]] = field(default_factory=dict)
 
     @property

@@ -1,0 +1,109 @@
+"""Costs against the same release's past: regressions are reported; noise, longer traffic and cold starts are not."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+from checks_facts import ROPE, alerts, facts, judge_of, row
+
+PER_TOKEN = 512
+CACHING = replace(ROPE, cache_bytes_per_token=PER_TOKEN)
+
+
+def passes(sizes, **changes):
+    """Calls of one token each on caches of their own, with so many positional bytes."""
+    judge = judge_of()
+    found = set()
+    for number, size in enumerate(sizes, 1):
+        reach = changes.get("reach", lambda n: 20)(number)
+        call = facts(row(1), number=number, positional_bytes=size, highest_planned_position=reach, cache_id=number)
+        found |= alerts(judge.judge(call))
+    return found
+
+
+class TestPositionalMemory:
+    def test_that_grows_with_the_calls_is_reported(self):
+        assert passes(range(1000, 9000, 1000)) == {"positional_memory_grows"}
+
+    def test_that_grows_with_the_longest_request_is_left_alone(self):
+        assert not passes(range(1000, 9000, 1000), reach=lambda number: 20 * number)
+
+    def test_built_at_the_first_calls_or_in_another_dtype_is_left_alone(self):
+        assert not passes([0, 1000, 2000, 2000, 4000, *[2000, 4000] * 20])
+
+
+def decode(bytes_of, steps=120, model=CACHING):
+    """One request decoded step by step; `bytes_of(tokens)`: what its cache then takes."""
+    judge, found = judge_of(model), set()
+    for step in range(steps):
+        held = 8 + step if step else 0
+        call = facts(row(8 if not step else 1, held), number=step + 1, cache_bytes=bytes_of(held + (1 if step else 8)))
+        found |= alerts(judge.judge(call))
+    return found
+
+
+class TestCache:
+    def test_keys_kept_twice_as_wide_from_some_step_on_are_reported(self):
+        assert decode(lambda held: PER_TOKEN * (held + max(0, held - 60))) == {"cache_grows_faster"}
+
+    @pytest.mark.parametrize(
+        "bytes_of",
+        [
+            lambda held: PER_TOKEN * held,
+            lambda held: PER_TOKEN * 4096,
+            lambda held: PER_TOKEN * -(-held // 16) * 16,
+            lambda held: PER_TOKEN * min(held, 50) // 2 + PER_TOKEN * held // 2,
+            lambda held: 2 * PER_TOKEN * held,
+        ],
+        ids=["as configured", "allocated ahead", "in blocks", "half of the layers with a window", "always so"],
+    )
+    def test_other_ways_to_grow_are_left_alone(self, bytes_of):
+        assert not decode(bytes_of)
+
+    def test_without_an_expectation_nothing_is_said(self):
+        assert not decode(lambda held: PER_TOKEN * held * held, model=ROPE)
+
+
+def timed(seconds_of, count, every_seconds=1.0, cached=lambda number: 64):
+    """Independent decode steps, one each `every_seconds`; `seconds_of(number)`: how long each takes."""
+    judge, found = judge_of(), set()
+    for number in range(1, count + 1):
+        held = cached(number)
+        call = facts(row(1, held), number=number, cache_id=number, duration_seconds=seconds_of(number))
+        found |= alerts(judge.judge(replace(call, time=number * every_seconds)))
+    return found
+
+
+def noisy(seed=1):
+    rng = random.Random(seed)
+    return lambda base: base * rng.lognormvariate(0, 0.3) * (20 if rng.random() < 0.02 else 1)
+
+
+class TestTime:
+    def test_passes_that_stay_twice_as_slow_are_reported(self):
+        noise = noisy()
+        assert timed(lambda n: noise(0.01 if n < 1500 else 0.02), 2800) == {"passes_slower"}
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_noise_and_spikes_are_left_alone(self, seed):
+        noise = noisy(seed)
+        assert not timed(lambda n: noise(0.01), 6000)
+
+    def test_a_cold_start_is_no_reference(self):
+        noise = noisy()
+        assert not timed(lambda n: noise(1.0 if n < 60 else 0.01), 4000)
+
+    def test_a_longer_mix_is_another_kind(self):
+        noise = noisy()
+        length = lambda n: 64 if n < 1500 else 480  # noqa: E731
+        assert not timed(lambda n: noise(0.0001 * length(n)), 4000, cached=length)
+
+    def test_a_slow_spell_of_some_minutes_is_left_alone(self):
+        noise = noisy()
+        assert not timed(lambda n: noise(0.03 if 2000 < n < 2450 else 0.01), 5000)
+
+    def test_too_little_time_is_not_enough_to_compare(self):
+        noise = noisy()
+        assert not timed(lambda n: noise(0.01 if n < 500 else 0.05), 4000, every_seconds=0.1)
