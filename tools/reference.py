@@ -6,9 +6,10 @@ import pathlib
 import sys
 
 from locant_slo.catalogue.page import render_page
+from locant_slo.spec_page import render_spec_page
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PAGES = {"docs/reference/metrics.md": render_page}
+PAGES = {"docs/reference/metrics.md": render_page, "docs/reference/slo.md": render_spec_page}
 
 
 def main(arguments: list[str]) -> int:

@@ -18,38 +18,48 @@ _CLEAN_STEPS = 40
 _CALM_STEPS = 50
 _LONGEST_CLEARING_STEPS = 90
 _MARGIN = Decimal("0.005")
-_SPEEDS = tuple(Decimal(text) for text in ("2.3", "2.7", "1.9", "1.7", "1.5", "1.3", "1.1", "1.05"))
+_SPEEDS = tuple(
+    Decimal(percent) / 100
+    for percent in (230, 270, 190, 170, 150, 310, 370, 430, 570, 130, 110, 105, 120, 140, 160, 180, 210, 125, 135, 145)
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """After a clean stretch, `error_ratio` of the events go bad; `crossing` steps on, the windows are over."""
+    """After a clean stretch, `error_ratio` of the events go bad; `crossing` steps on, the windows are over.
+
+    `doubt`: how many steps earlier they may be over already, on another version of Prometheus or by rounding.
+    """
 
     error_ratio: Decimal
     crossing: int
+    doubt: int
     events_per_step: int
 
 
 def incident(objective: Objective, tier: Tier, step: int) -> Incident:
-    """An incident that crosses a tier's threshold clearly between two steps, so that rounding cannot move it."""
+    """The incident whose crossing of a tier's threshold is the clearest: between two steps if there is such a one."""
     limit = burn.threshold(tier, objective.target, objective.window)
     partly = () if objective.indicator.sums_itself else _SPEEDS
     ratios = [(limit * speed).quantize(Decimal("0.000001")) for speed in partly if limit * speed < 1] + [Decimal(1)]
-    crossings = [(ratio, _crossing(limit, ratio, steps(tier.long, step))) for ratio in ratios]
-    ratio, crossing = next(((r, found) for r, found in crossings if found), (Decimal(1), steps(tier.long, step)))
+    found = ((ratio, *_crossing(limit, ratio, steps(tier.long, step))) for ratio in ratios)
+    ratio, earliest, latest = min(found, key=lambda item: item[2] - item[1])
     enough = (1 if objective.indicator.sums_itself else 10) * objective.alerting.minimum_bad_events
-    return Incident(ratio, crossing, int(enough / ratio) + 1)
+    return Incident(ratio, latest, latest - earliest, int(enough / ratio) + 1)
 
 
-def _crossing(limit: Decimal, ratio: Decimal, long: int) -> int | None:
-    """Steps until the long window is over the limit, and so the short one; None when that is a near thing."""
+def _crossing(limit: Decimal, ratio: Decimal, long: int) -> tuple[int, int]:
+    """The steps at which the long window, and so the short one, is over the limit: perhaps, and certainly.
+
+    A window of so many steps holds one rise less on Prometheus 3, whose ranges leave out their first moment.
+    """
+    perhaps = None
     for after in range(1, long + 1):
-        reached = ratio * after / min(long, _CLEAN_STEPS + after)
-        if abs(reached / limit - 1) < _MARGIN:
-            return None
-        if reached > limit:
-            return after
-    return None
+        least, most = (ratio * after / min(width, _CLEAN_STEPS + after) / limit for width in (long, long - 1))
+        perhaps = after if perhaps is None and most > 1 - _MARGIN else perhaps
+        if least > 1 + _MARGIN:
+            return perhaps or after, after
+    return perhaps or long, long
 
 
 def tier_scenario(spec: Spec, objective: Objective, tier: Tier, step: int) -> Scenario:
@@ -64,7 +74,7 @@ def tier_scenario(spec: Spec, objective: Objective, tier: Tier, step: int) -> Sc
     last = clears if clears - over <= _LONGEST_CLEARING_STEPS else over
     events, bad = story.events_per_step, story.error_ratio * story.events_per_step
     alert, who = _alert(objective), {**_who(spec, objective), names.TIER: tier.name}
-    checks = (quiet(fires - 1, alert, who), firing(fires, alert, who), firing(over, alert, who))
+    checks = (quiet(fires - story.doubt - 1, alert, who), firing(fires, alert, who), firing(over, alert, who))
     ended = (quiet(clears, alert, who),) if last == clears else ()
     runs = (Run(_CLEAN_STEPS, events), Run(over - _CLEAN_STEPS, events, bad), Run(last - over, events))
     series = told(spec, objective, [Timeline(runs)], step)

@@ -13,7 +13,7 @@ from locant_slo.durations import parse_duration
 class Closed(BaseModel):
     """A mapping whose fields are all known, frozen once it is read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 def inside_unit_interval(value: Decimal) -> Decimal:

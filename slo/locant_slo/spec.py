@@ -109,11 +109,15 @@ class Spec(Closed):
     version: Literal["locant/v1"]
     service: Name
     team: Name = "ml-platform"
+    """Whom its alerts are routed to."""
     labels: Labels
+    """Labels on every alert, such as the namespace that an operator routes by."""
     selector: Labels
     """Labels that pick this service's series where one Prometheus scrapes several, as in `job: chat`."""
     scrape_interval: Seconds = 30
+    """How often Prometheus scrapes; no window may hold fewer than four scrapes."""
     retention: Seconds = 1_296_000
+    """How long Prometheus keeps samples; a longer window draws a warning."""
     prometheus: Version = "2.42"
     """The oldest Prometheus that will read the rules."""
     runbook_url: str = "https://github.com/locant/locant/blob/main/alerts/runbooks"

@@ -13,13 +13,14 @@ import yaml
 from alert_support import check, make_spec, promtool_test, run_tests
 
 from locant_alerts.rule_tests import build_rule_tests
-from locant_alerts.rules import build_rules
+from locant_alerts.rules import build_groups, build_rules
 from locant_alerts.timeline import Run, Timeline, notation
 from locant_slo.load import load_specs
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "indicators.yaml"
 FAST = {"name": "fast", "severity": "page", "budget": 0.02, "long": "1h", "short": "5m"}
+MONTH = {"period": "month", "time_zone": "Europe/Berlin"}
 ONE_TIER = {"alerting": {"tiers": [FAST]}}
 KINDS: dict[str, dict[str, Any]] = {
     "bad-of-total": {"kind": "events", "bad": 'a_total{code=~"5.."}', "total": "a_total"},
@@ -90,13 +91,15 @@ def test_the_counts_of_every_kind_are_those_of_arithmetic(program, tmp_path):
     }
     series = [{"series": name, "values": " ".join(map(str, summed(rises)))} for name, rises in told.items()]
     kinds = [name for name in KINDS if name not in {"ratio", "native-latency", "gauge"}]
-    spec = make_spec(*(objective(name, alerting={"enabled": False}) for name in kinds))
+    quiet = {"alerting": {"enabled": False}}
+    spec = make_spec(*(objective(name, **quiet) for name in kinds), scrape_interval="60s")
     checks = []
     for name in kinds:
         checks += near(BAD % name, 60, 420)
         checks += near(EVENTS % name, 60, 6_000)
         checks += near(RATIO % name, 60, 0.07)
         checks.append(check(f"sum({BAD % name})", 121, ("{}", 0)))
+        checks += near(f'locant:sli_error:ratio30d{{slo="{name}"}}', 121, 420 / 6_600)
         checks += near(EVENTS % name, 120, 600)
     test = {"interval": "1m", "input_series": series, "promql_expr_test": checks}
     assert promtool_test(program("promtool"), tmp_path, spec, [test]) == ""
@@ -173,6 +176,14 @@ class TestNotation:
 
     def test_a_gap_at_the_start_is_no_stale_marker(self):
         assert notation([None, None, None]) == "_x3"
+
+
+def test_no_group_holds_more_rules_than_mimir_takes():
+    """Its default limit is 20 rules in a group."""
+    busy = {"maintenance": [{"name": "n", "condition": "frozen"}], "deploys": {"quiet": "10m"}, "retention": "400d"}
+    spec = make_spec(*(objective(name, group_by=["model"]) for name in KINDS), **busy)
+    monthly = make_spec({"name": "m", "indicator": "position_integrity", "target": 0.99, "calendar": MONTH}, **busy)
+    assert max(len(group.rules) for item in (spec, monthly) for group in build_groups(item)) <= 20
 
 
 def test_one_that_reads_anothers_series_is_told_apart_from_it():

@@ -11,6 +11,7 @@ import pytest
 from locant_slo import names
 from locant_slo.catalogue import ALL, Kind
 from locant_slo.catalogue.page import render_page
+from locant_slo.spec_page import render_spec_page
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROOMS = ("agent", "slo", "exporters", "alerts", "dashboards")
@@ -99,6 +100,7 @@ def test_no_label_could_carry_a_request_a_prompt_or_a_user():
 
 def test_the_reference_page_is_up_to_date():
     assert (ROOT / "docs/reference/metrics.md").read_text() == render_page(), "run `make reference`"
+    assert (ROOT / "docs/reference/slo.md").read_text() == render_spec_page(), "run `make reference`"
 
 
 def test_camel_case_of_an_slo_name():

@@ -33,6 +33,7 @@ class Gauge(Counting):
     below: Number | None = None
     at_most: Number | None = None
     slice: Seconds = 60
+    """How often it is looked at."""
 
     @model_validator(mode="after")
     def _one(self) -> Gauge:

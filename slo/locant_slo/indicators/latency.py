@@ -24,8 +24,10 @@ class Latency(Counting):
 
     kind: Literal["latency"]
     histogram: Selects
+    """Without `_bucket`, `_count` or `_sum`."""
     le: Number
     buckets: tuple[Number, ...] = ()
+    """The histogram's bounds, if known: `le` is then checked against them."""
 
     @field_validator("histogram")
     @classmethod
