@@ -42,7 +42,7 @@ def forward_facts(
         highest_planned_position=int(state.cached or 0) + call.queries - 1 + rules.base if planned else None,
         rotary=_rotary(done, arrived, rows),
         table_growths=done.growths,
-        positional_bytes=done.capture.growth.bytes,
+        positional_bytes=done.positional_bytes,
         cache_bytes=done.cache_bytes,
         peak_device_bytes=peak_bytes,
         error=done.error,

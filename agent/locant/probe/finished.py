@@ -44,6 +44,7 @@ class Finished:
     inputs: RowInputs | None
     shipment: Shipment | None
     growths: tuple[tuple[int, int], ...]
+    positional_bytes: int
     cache_bytes: int
 
     @property
@@ -76,6 +77,7 @@ def finish(capture: UnitCapture, state: Pass, output: Any, book: CacheBook, time
         inputs=inputs,
         shipment=Shipment(tensors) if tensors else None,
         growths=capture.growth.look(),
+        positional_bytes=capture.growth.bytes,
         cache_bytes=cache_bytes(cache) if cache is not None else 0,
     )
 
