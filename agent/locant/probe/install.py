@@ -18,12 +18,13 @@ _STACKS = (nn.TransformerEncoder, nn.TransformerDecoder)
 """Hooks on their layers would switch torch's fused kernels off; on the stack itself they change nothing."""
 
 
-def install(capture: UnitCapture, guard: Guard) -> Hooks:
-    """Hook one unit: two hooks on the unit, one or two on each positional part."""
+def install(capture: UnitCapture, guard: Guard, *, inside: bool = True) -> Hooks:
+    """Hook one unit: two hooks on the unit and, `inside` it, one or two on each positional part."""
     hooks = Hooks(guard)
     hooks.around(capture.unit.module, capture.before, capture.after)
-    _tables(hooks, capture)
-    _others(hooks, capture)
+    if inside:
+        _tables(hooks, capture)
+        _others(hooks, capture)
     hooks.around_compiled(capture.unit.module, capture.before, capture.after)
     return hooks
 

@@ -88,10 +88,11 @@ class Probe:
         for unit in units(self.model):
             capture = UnitCapture(unit, self.profile, rules, self.options, self._shared, self._finish)
             self._captures.append(capture)
-            hooks = install(capture, self._guard)
+            hooks = install(capture, self._guard, inside=self.options.inside)
             self._hooks.append(hooks)
             self._remove += hooks.removers
-            self._remove.append(attend(capture, self.options, self._guard))
+            if self.options.inside:
+                self._remove.append(attend(capture, self.options, self._guard))
 
     def declare(
         self, segments: Sequence[Sequence[int]] | None = None, request_ids: Sequence[str] | None = None
