@@ -137,10 +137,14 @@ class Probe:
             time.sleep(0.001)
 
     def forget(self) -> None:
-        """Drop what waits and was dropped: in a forked child both belong to the parent, locks included."""
+        """Drop what waits and was dropped: in a forked child both belong to the parent, locks included.
+
+        With it the model's introduction may be gone, where the fork came before it was sent: the child says it itself.
+        """
         self._polling = threading.RLock()
         self._pending.clear()
         self._dropped.clear()
+        self.announce(self._deviations)
 
     def close(self) -> None:
         """Take every hook off and hand over the rest. Calling it again does nothing."""
