@@ -190,6 +190,10 @@ def distort(spec: Spec, rows: Rows, masks: Masks, fault: str) -> Rows:
         pads = [row.count(0) for row in masks]
         other = pads[1:] + pads[:1]
         return renumbered(rows, lambda i, j, t: spec.start + max(0, j - other[i]))
+    if fault in ("one_row", "other_side"):
+        pads = [row.count(0) for row in masks]
+        off = pads if fault == "other_side" else [max(pads)] * len(pads)
+        return renumbered(rows, lambda i, j, t: spec.start + max(0, j - off[i]))
     if fault == "crafted":
         return renumbered(rows, lambda i, j, t: t.position[0] + (50_000 * j if j > 1 else 0))
     return rows
@@ -489,6 +493,8 @@ def faults_of(spec: Spec) -> tuple[str, ...]:
         ("frozen", numbered),
         ("rounded", numbered and not spec.shift and max(spec.lengths) >= 12),
         ("swapped", left and numbered),
+        ("one_row", left and numbered and not spec.shift and not spec.chunk),
+        ("other_side", uneven and not left and numbered and not spec.shift and not spec.chunk),
         ("crafted", numbered),
         ("mask_missing", clear and (left or not causal)),
         ("mask_ones", clear and (left or not causal)),
