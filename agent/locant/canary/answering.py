@@ -8,6 +8,7 @@ import torch
 
 from locant.canary.calling import Callable2D, output_of
 from locant.canary.tasks import Question
+from locant.probe.caches import returned_cache
 
 Answer = Callable[[Sequence[Sequence[int]], int], Sequence[Sequence[int]]]
 """Prompts of mixed lengths and a number of new tokens in; the new tokens of each prompt out. Hand in the engine's own
@@ -30,7 +31,7 @@ def greedy(model: Callable2D, pad: int) -> Answer:
             result = model(ids, mask=mask, positions=given, past=past, cache=model.caches)
             following = output_of(result)[0][:, -1].argmax(-1, keepdim=True)
             produced.append(following)
-            past = getattr(result, "past_key_values", None) if model.caches else None
+            past = returned_cache(result) if model.caches else None
             mask = torch.cat([mask, torch.ones_like(following)], 1)
             following_positions = positions[:, -1:] + 1
             ids = following if past is not None else torch.cat([ids, following], 1)

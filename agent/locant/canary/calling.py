@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from locant.observation import ModelProfile
+from locant.probe.caches import CACHE_NAMES
 from locant.probe.exclude import excluded
 from locant.probe.structure import text_config, unwrap
 
@@ -43,7 +44,12 @@ class Callable2D:
     @property
     def caches(self) -> bool:
         """Whether it decodes with a cache."""
-        return self.profile.kind == "decoder" and {"past_key_values", "use_cache"} <= self.takes
+        return self.profile.kind == "decoder" and "use_cache" in self.takes and self.cache_name is not None
+
+    @property
+    def cache_name(self) -> str | None:
+        """The argument that takes the cache."""
+        return next((name for name in CACHE_NAMES if name in self.takes), None)
 
     @property
     def grows(self) -> bool:
@@ -60,7 +66,7 @@ class Callable2D:
         cache: bool = False,
     ) -> Any:
         """One forward pass; arguments that the model does not take are left out."""
-        wanted = {"attention_mask": mask, "position_ids": positions, "past_key_values": past}
+        wanted = {"attention_mask": mask, "position_ids": positions, self.cache_name: past}
         arguments = {name: value for name, value in wanted.items() if value is not None and name in self.takes}
         if "use_cache" in self.takes:
             arguments["use_cache"] = cache

@@ -8,6 +8,7 @@ import torch
 
 from locant.canary.calling import Callable2D, output_of
 from locant.canary.plan import IdentityCase
+from locant.probe.caches import returned_cache
 from locant_slo.errors import ModelError
 
 _ROWS = 2
@@ -65,7 +66,7 @@ def _decode(ids: torch.Tensor, chunk: int, model: Callable2D) -> torch.Tensor:
     result = model(ids[:, :half], cache=True)
     parts = [output_of(result)[0]]
     for start in range(half, ids.shape[1], chunk):
-        past = getattr(result, "past_key_values", None)
+        past = returned_cache(result)
         if past is None:
             raise ModelError("the model returned no cache although it was asked for one")
         result = model(ids[:, start : start + chunk], past=past, cache=True)

@@ -6,6 +6,7 @@ wrong in the field. The model is untouched by them.
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 from torch import nn
 
 from locant.demo.faults import Fault
+from locant.probe.caches import CACHE_NAMES, returned_cache
 
 
 class Engine:
@@ -24,6 +26,8 @@ class Engine:
         self.lock = threading.Lock()
         self._model = model
         self._pad = pad
+        taken = inspect.signature(model.forward).parameters
+        self._cache = next((name for name in CACHE_NAMES if name in taken), CACHE_NAMES[-1])
 
     def complete(self, prompts: Sequence[Sequence[int]], new_tokens: int) -> list[list[int]]:
         """The `new_tokens` tokens that follow each prompt."""
@@ -41,8 +45,9 @@ class Engine:
             mask = (torch.arange(seen) >= pads[:, None]).long()
             positions = _positions(seen - ids.shape[1], seen, pads, fault, decoding=past is not None)
             given = {} if fault is Fault.MASK_LOST else {"attention_mask": mask}
-            result = self._model(input_ids=ids, position_ids=positions, past_key_values=past, use_cache=True, **given)
-            past = result.past_key_values
+            given[self._cache] = past
+            result = self._model(input_ids=ids, position_ids=positions, use_cache=True, **given)
+            past = returned_cache(result)
             ids = result.logits[:, -1].argmax(-1, keepdim=True)
             produced.append(ids)
         return [[int(token) for token in row] for row in torch.cat(produced, 1).tolist()]

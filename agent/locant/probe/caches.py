@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+CACHE_NAMES = ("cache", "past_key_values")
+"""What models call their cache, as an argument and in their output: transformers 5.24 took the first name."""
 _TAG = "_locant_cache_id"
 """An integer on the cache object: a copy carries its parent's number, which is how lineage is seen."""
 
@@ -66,13 +68,22 @@ def _owner(cache: Any) -> Any:
     return first if isinstance(first, Tensor) else None
 
 
-def is_key_values(value: Any) -> bool:
+def _is_key_values(value: Any) -> bool:
     """Whether this is a cache as plain models keep it: per layer two tensors of one shape, [..., tokens, width]."""
     first = value[0] if isinstance(value, (tuple, list)) and value else None
     if not isinstance(first, (tuple, list)) or len(first) < 2:
         return False
     key, other = first[0], first[1]
     return isinstance(key, Tensor) and isinstance(other, Tensor) and key.dim() >= 3 and key.shape == other.shape
+
+
+def returned_cache(output: Any) -> Any:
+    """The cache in a call's output, by the field that it really has: asking by an older name is warned of."""
+    names = getattr(type(output), "__dataclass_fields__", ("past_key_values",))
+    found = next((getattr(output, name, None) for name in CACHE_NAMES if name in names), None)
+    if found is None and isinstance(output, (tuple, list)):
+        found = next((item for item in output if hasattr(item, "get_seq_length") or _is_key_values(item)), None)
+    return found
 
 
 def cache_length(cache: Any) -> int | Tensor | None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from locant.probe import families as fam
 from locant.probe.alibi import measure, positions_from
-from locant.probe.caches import CacheBook, cache_bytes, is_key_values
+from locant.probe.caches import CacheBook, cache_bytes, returned_cache
 from locant.probe.call import Call, fit_positions
 from locant.probe.capture import UnitCapture
 from locant.probe.decode import decode_columns
@@ -26,8 +26,6 @@ from locant.probe.slopes import alibi_slopes
 from locant.probe.transfer import Shipment, attention_tensors
 
 _LARGE_MASK = 1 << 14
-_CACHE_NAMES = ("cache", "past_key_values")
-"""What an output calls its cache: by the field it really has, for asking by the old name is warned of."""
 
 
 @dataclass(slots=True)
@@ -57,7 +55,7 @@ class Finished:
 def finish(capture: UnitCapture, state: Pass, output: Any, book: CacheBook, time: float) -> Finished:
     """Keep what is needed of a pass. Launches device work, waits for none."""
     error = _raised(output)
-    returned = _returned_cache(output)
+    returned = returned_cache(output)
     cache = state.call.cache if state.call.cache is not None else returned
     if state.cache_id == 0:
         state.cache_id, state.cache_parent = book.identify(cache)
@@ -96,14 +94,6 @@ def _raised(output: Any) -> str:
     """Class name of the exception that is leaving the forward; "" when it returned."""
     kind = sys.exc_info()[0] if output is None else None
     return kind.__name__ if kind is not None else ""
-
-
-def _returned_cache(output: Any) -> Any:
-    names = getattr(type(output), "__dataclass_fields__", ("past_key_values",))
-    found = next((getattr(output, name, None) for name in _CACHE_NAMES if name in names), None)
-    if found is None and isinstance(output, (tuple, list)):
-        found = next((item for item in output if hasattr(item, "get_seq_length") or is_key_values(item)), None)
-    return found
 
 
 def row_inputs(capture: UnitCapture, state: Pass) -> RowInputs | None:

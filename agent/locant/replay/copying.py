@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from locant.probe.caches import returned_cache
 from locant.probe.call import Call, fit_positions
 from locant.replay.outputs import Answer
 from locant.replay.sample import Sample, Step
@@ -43,7 +44,7 @@ def _last(answer: Answer, mask: Tensor | None) -> Tensor:
 
 def cache_of(call: Call, result: Any) -> Any:
     """The cache that the next pass will be given, if it can be recognised then."""
-    cache = call.cache if call.cache is not None else getattr(result, "past_key_values", None)
+    cache = call.cache if call.cache is not None else returned_cache(result)
     return cache if hasattr(cache, "get_seq_length") else None
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from locant.probe.caches import cache_length
+from locant.probe.caches import CACHE_NAMES, cache_length
 from locant.probe.call import Call, bind, parameter_names
 from locant.probe.exclude import is_excluded
 from locant.probe.timing import capturing
@@ -24,7 +24,7 @@ from locant.replay.sample import Sample
 from locant.replay.traffic import Traffic
 
 _KNOWN = frozenset(
-    ("attention_mask", "position_ids", "token_type_ids", "past_key_values", "cache_position", "labels", "use_cache")
+    ("attention_mask", "position_ids", "token_type_ids", *CACHE_NAMES, "cache_position", "labels", "use_cache")
 )
 _OURS = frozenset(("use_cache", "return_dict", "logits_to_keep", "num_logits_to_keep"))
 """Flags that a replay sets for itself."""
