@@ -42,8 +42,13 @@ def incident(objective: Objective, tier: Tier, step: int) -> Incident:
     limit = burn.threshold(tier, objective.target, objective.window)
     partly = () if objective.indicator.sums_itself else _SPEEDS
     ratios = [(limit * speed).quantize(Decimal("0.000001")) for speed in partly if limit * speed < 1] + [Decimal(1)]
-    found = ((ratio, *_crossing(limit, ratio, steps(tier.long, step))) for ratio in ratios)
-    ratio, earliest, latest = min(found, key=lambda item: item[2] - item[1])
+    long = steps(tier.long, step)
+    found = ((ratio, *_crossing(limit, ratio, long)) for ratio in ratios)
+    # a window that is not full yet proves nothing about its length; to fill a long one would take promtool too long
+    fillable = long <= _LONGEST_CLEARING_STEPS
+    ratio, earliest, latest = min(
+        found, key=lambda item: (fillable and _CLEAN_STEPS + item[2] <= long, item[2] - item[1])
+    )
     enough = (1 if objective.indicator.sums_itself else 10) * objective.alerting.minimum_bad_events
     return Incident(ratio, latest, latest - earliest, int(enough / ratio) + 1)
 
