@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from locant.observation import Observation
 from locant.sidecar.config import AgentConfig
 from locant.sidecar.judge import Judge
 from locant.sidecar.kept.keeper import Keeper
@@ -82,6 +83,7 @@ class Daemon:
         self._applying = threading.Lock()
         self._ticked: float | None = None
         self._next_tend = self._next_save = self._quiet_until = 0.0
+        self._found = self._most_found = 0  # observations that one reading found, and the most since the last `_tend`
 
     def readiness(self) -> bool | str:
         """True while observations are taken; else why not."""
@@ -163,7 +165,9 @@ class Daemon:
 
     def _tick(self, server: Server, pusher: OtlpPusher | None) -> None:
         began = time.monotonic()
-        self._receiver.poll(_TICK_SECONDS, self._agent.ingest)
+        self._found = 0
+        self._receiver.poll(_TICK_SECONDS, self._take)
+        self._most_found = max(self._most_found, self._found)
         self._ticked = time.monotonic()
         if began >= self._next_tend:
             self._next_tend = began + _TEND_SECONDS
@@ -174,9 +178,14 @@ class Daemon:
         # One wake-up per observation would cost ten times the work itself: let a tick's worth gather.
         self._stopping.wait(max(0.0, _TICK_SECONDS - (time.monotonic() - began)))
 
+    def _take(self, observations: list[Observation]) -> None:
+        self._found += len(observations)
+        self._agent.ingest(observations)
+
     def _tend(self, server: Server, pusher: OtlpPusher | None) -> None:
         """Once a second: what was lost on the way here, and how the exporters fare."""
-        self._agent.note_channel(0, self._losses())
+        self._agent.note_channel(self._most_found, self._losses())
+        self._most_found = 0
         outcomes = {BY_SCRAPE: server.outcomes} | ({BY_OTLP: pusher.outcomes} if pusher is not None else {})
         for exporter, outcome in outcomes.items():
             self._agent.note_exports(exporter, outcome.ok, outcome.error, outcome.seconds)

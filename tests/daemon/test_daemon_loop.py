@@ -10,7 +10,11 @@ import pytest
 from locant import daemon as module
 from locant.daemon import Daemon
 from locant.sidecar.config import AgentConfig
+from locant.wire.sender import Sender
+from locant_slo.catalogue import metrics
+from support.agent_process import ATTACHED, decode_pass
 from support.real_servers import eventually
+from support.sidecar_traffic import value
 
 
 @pytest.fixture
@@ -57,3 +61,16 @@ def test_a_loop_that_stands_still_is_not_ready_and_says_for_how_long(daemon, mon
 def test_a_stopped_agent_says_so(daemon):
     daemon.stop()
     assert daemon.readiness() == "The agent is stopping"
+
+
+@pytest.mark.server
+def test_what_gathered_before_a_reading_is_the_queue_and_is_gone_a_second_later(daemon):
+    def depth():
+        return value(daemon._agent.snapshot(), metrics.QUEUE_DEPTH)
+
+    sender = Sender(str(daemon._config.socket_path))
+    with daemon._agent._lock:  # nothing is judged while we send
+        assert sender.send([ATTACHED, *(decode_pass(n) for n in range(200))]) == 201
+    eventually(lambda: depth() > 100)
+    eventually(lambda: depth() == 0)
+    sender.close()

@@ -244,7 +244,12 @@ OBSERVATIONS = _counter("locant.observations", "{observation}", "Observations re
 OBSERVATIONS_DROPPED = _counter(
     "locant.observations.dropped", "{observation}", "Observations lost, by reason.", la.REASON, tier=Tier.SELF
 )
-QUEUE_DEPTH = _gauge("locant.queue.depth", "{observation}", "Observations waiting to be judged.", tier=Tier.SELF)
+QUEUE_DEPTH = _gauge(
+    "locant.queue.depth",
+    "{observation}",
+    "Observations waiting to be judged; in a sidecar, the most that one reading of its socket found in a second.",
+    tier=Tier.SELF,
+)
 OBSERVATION_LAG = _gauge(
     "locant.observation.lag.seconds",
     "s",
