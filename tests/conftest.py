@@ -19,7 +19,7 @@ def program():
     def find(name: str) -> str:
         path = shutil.which(name)
         if path is None:
-            pytest.skip(f"NOT PROVEN HERE: {name} is missing; `make servers` installs it as root on Debian")
+            pytest.skip(f"NOT PROVEN HERE: {name} is missing; install it, or run `make servers` for Prometheus's")
         return path
 
     return find
