@@ -126,7 +126,7 @@ def watch(
     if replay:
         from locant.replay.attach import start_replay
 
-        start_replay(handle, None if replay is True else replay)
+        start_replay(chosen.host, handle.probe, None if replay is True else replay)
     return handle
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from locant.observation import ABSENT, RowFacts, RowField
 from locant.probe.decode import decode_columns, decode_rows
-from locant.probe.rows import RowInputs, RowRules, reduce_rows
+from locant.probe.row_inputs import RowInputs, RowRules
+from locant.probe.rows import reduce_rows
 from locant.probe.segments import start_flags
 
 CPU = torch.device("cpu")

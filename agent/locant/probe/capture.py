@@ -34,7 +34,7 @@ from locant.probe.options import ProbeOptions
 from locant.probe.parts import PartHooks
 from locant.probe.passes import Pass, PassSlot, is_running
 from locant.probe.references import steady_frequencies, to_device
-from locant.probe.rows import RowRules
+from locant.probe.row_inputs import RowRules
 from locant.probe.slopes import alibi_slopes
 from locant.probe.structure import Unit, unwrap
 from locant.probe.timing import Stopwatch, capturing

@@ -10,7 +10,7 @@ from locant.probe.call import Call, fit_positions
 from locant.probe.masks import kept_tokens
 from locant.probe.passes import Pass
 from locant.probe.references import to_device
-from locant.probe.rows import RowInputs, RowRules
+from locant.probe.row_inputs import RowInputs, RowRules
 from locant.probe.segments import start_flags
 
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from locant.observation import ABSENT, RowFacts, RowField
 from locant.probe.masks import split_mask
-from locant.probe.rows import MIX, RowInputs, RowRules
+from locant.probe.row_inputs import RowInputs, RowRules
+from locant.probe.rows import MIX
 
 _WORD = 1 << 64
 _FIXED = 4

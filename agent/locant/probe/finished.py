@@ -20,7 +20,8 @@ from locant.probe.masks import kept_tokens
 from locant.probe.passes import Pass
 from locant.probe.places import places
 from locant.probe.references import to_device
-from locant.probe.rows import RowInputs, reduce_rows
+from locant.probe.row_inputs import RowInputs
+from locant.probe.rows import reduce_rows
 from locant.probe.segments import segments_astray, start_flags
 from locant.probe.slopes import alibi_slopes
 from locant.probe.transfer import Shipment, attention_tensors

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from locant.probe.rows import RowInputs, RowRules
+from locant.probe.row_inputs import RowInputs, RowRules
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from locant.probe.lookups import LookupMode
 from locant.probe.timing import Stopwatch
 
 if TYPE_CHECKING:
-    from locant.probe.keys.reader import Sighting
+    from locant.probe.keys.sighting import Sighting
 
 
 @dataclass(slots=True)

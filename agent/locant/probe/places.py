@@ -7,7 +7,7 @@ from torch import Tensor
 
 from locant.observation import ABSENT
 from locant.probe.masks import kept_tokens
-from locant.probe.rows import RowInputs, RowRules
+from locant.probe.row_inputs import RowInputs, RowRules
 
 ROWS = 16
 COLUMNS = 128

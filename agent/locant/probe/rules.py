@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from locant.observation import ModelProfile
-from locant.probe.rows import RowRules
+from locant.probe.row_inputs import RowRules
 from locant.probe.structure import text_config, unwrap
 
 _SPECIAL_SHARE = 16

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from locant.observation import ABSENT
 from locant.probe.masks import KeptTokens
-
-if TYPE_CHECKING:
-    from locant.probe.rows import RowInputs, RowRules
+from locant.probe.row_inputs import RowInputs, RowRules
 
 
 def segments_seen(inputs: RowInputs, rules: RowRules, kept: KeptTokens) -> Tensor:

@@ -23,7 +23,8 @@ from locant.probe.decode import decode_columns
 from locant.probe.passes import Pass
 from locant.probe.places import places
 from locant.probe.rotary import Waves, compare, parameters_hash
-from locant.probe.rows import RowInputs, RowRules, reduce_rows
+from locant.probe.row_inputs import RowInputs, RowRules
+from locant.probe.rows import reduce_rows
 from locant.probe.transfer import attention_tensors, pack
 from probe.attention.situations import situations
 from support.no_waiting import NoWaiting

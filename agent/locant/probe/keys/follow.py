@@ -9,7 +9,7 @@ from torch import Tensor
 
 from locant.observation import ABSENT, KeyFacts, RowFacts
 from locant.probe.keys.match import Carried, Known, carried
-from locant.probe.keys.reader import Sighting
+from locant.probe.keys.sighting import Sighting
 from locant.probe.keys.tail import CACHES, ROWS, SLOTS
 from locant.probe.passes import Pass
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from locant.observation import ModelProfile
 from locant.probe import families as fam
 from locant.probe.effort import Interest
+from locant.probe.keys.sighting import Sighting
 from locant.probe.keys.tail import CACHES, SLOTS, Tail, column, cut, filled, first_rotating_layer, stored_keys
 from locant.probe.keys.trust import Stock
 from locant.probe.passes import Pass
@@ -19,22 +19,6 @@ from locant.probe.structure import Unit, text_config, unwrap
 
 _BREAK_SHARE = 0.125
 _FIRST_BREAKS = 16.0
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """What a compared pass sends: the newest keys as the cache's last pass left them, the keys of which number `slot`
-    now stands before this pass's own, and the mask's columns for that one, [2, rows] (None: there is no mask)."""
-
-    then: Tail
-    now: Tensor
-    slot: int
-    shown: Tensor | None
-
-    def tensors(self) -> dict[str, Tensor]:
-        """What has to travel, by name."""
-        named = {"keys.then": self.then.keys, "keys.now": self.now}
-        return named if self.shown is None else {**named, "keys.shown": self.shown}
 
 
 class KeyReader:
