@@ -211,7 +211,7 @@ def test_broken_tables_are_found():
     model = tiny("gpt2")
     model.wpe.weight[7] = 0
     [found] = audit(model, describe(model))
-    assert (found.what, found.found) == ("table", "1 rows of zeros")
+    assert (found.what, found.found) == ("zero_rows", "1 rows of zeros")
     model.wpe.weight[9] = float("nan")
     assert audit(model, describe(model))[0].relative_error == float("inf")
 

@@ -13,10 +13,11 @@ from torch import nn
 
 from locant.observation import Deviation, ModelProfile
 from locant.probe import families as fam
+from locant.probe.bare import bare_tables
 from locant.probe.frequencies import frequencies
 from locant.probe.rope_config import RopeSet, rope_sets
 from locant.probe.structure import Part, Unit, inv_freq_names, table_of, text_config, units
-from locant.probe.tables import is_sinusoidal, sinusoid_error, two_dimensional
+from locant.probe.table_audit import audit_bare, audit_table
 
 INV_FREQ_TOLERANCE = 1e-4
 """float32 computes frequencies to 1e-6 and better; a cast to bfloat16 moves them by 4e-3."""
@@ -30,7 +31,8 @@ _SERIES = 3
 def audit(model: nn.Module, profile: ModelProfile) -> tuple[Deviation, ...]:
     """Every positional parameter that is not what the configuration says; () for a healthy or an unknown model."""
     with torch.no_grad():
-        return tuple(found for unit in units(model) for found in _audit_unit(model, unit, profile))
+        found = [found for unit in units(model) for found in _audit_unit(model, unit, profile)]
+        return (*found, *(more for table in bare_tables(model) for more in audit_bare(table.name, table.tensor)))
 
 
 def _audit_unit(model: nn.Module, unit: Unit, profile: ModelProfile) -> Iterator[Deviation]:
@@ -39,8 +41,11 @@ def _audit_unit(model: nn.Module, unit: Unit, profile: ModelProfile) -> Iterator
             rope = rope_of(part.module, name, text_config(model))
             yield from _audit_inv_freq(part, name, rope, known_size=_states_size(profile, rope))
     for part in unit.tables:
+        table = table_of(part.module) if profile.scheme == fam.PATCHES else None
         if profile.scheme in fam.ABSOLUTE_SCHEMES:
-            yield from _audit_table(part, profile)
+            yield from audit_table(part, profile)
+        elif table is not None:
+            yield from audit_bare(part.name, table)
 
 
 def rope_of(module: nn.Module, name: str, fallback: Any) -> RopeSet | None:
@@ -135,29 +140,6 @@ def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
     scale = expected.abs()
     floor = scale[scale > 0].min() if bool((scale > 0).any()) else torch.ones((), dtype=torch.float64)
     return float(((found - expected).abs() / scale.clamp_min(float(floor))).max())
-
-
-def _audit_table(part: Part, profile: ModelProfile) -> Iterator[Deviation]:
-    table = table_of(part.module)
-    if table is None:
-        return
-    where = part.name
-    flat = two_dimensional(table.detach())
-    broken = int((~torch.isfinite(flat)).any(-1).sum())
-    if broken:
-        yield Deviation(where, "table", float("inf"), "finite rows", f"{broken} rows with NaN or infinity")
-        return
-    used = torch.ones(len(flat), dtype=torch.bool, device=flat.device)
-    used[: profile.base] = False
-    padding = getattr(part.module, "padding_idx", None)
-    if isinstance(padding, int):
-        used[padding] = False
-    empty = int(((flat == 0).all(-1) & used).sum())
-    if empty and profile.scheme == fam.LEARNED:
-        yield Deviation(where, "table", empty / len(flat), "learned rows without zeros", f"{empty} rows of zeros")
-    if profile.scheme == fam.SINUSOIDAL and not is_sinusoidal(part.module):
-        error = sinusoid_error(table)
-        yield Deviation(where, "table", error, "a published sinusoid", f"off by {error:.3g}")
 
 
 def _brief(values: torch.Tensor) -> str:

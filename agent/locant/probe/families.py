@@ -99,6 +99,15 @@ TABLE_NAME = (
 )
 """What modules that hold one row per position are called, last part of the dotted name, lower case."""
 
+BARE_TABLE_NAME = (
+    r"(^|_)(wpe|pos_?(emb|embd|embed|embeds|embedding|embeddings|enc|encoding|encodings|table|weight)?"
+    r"|position(s|al)?(_?(emb|embed|embeds|embedding|embeddings|encoding|encodings|table|weight))?)$"
+)
+"""How the name of a parameter or a buffer ends that holds one row per position, lower case."""
+
+NO_TABLE_NAME = r"(^|_)rel(ative)?(_|$)|bias"
+"""What in such a name says that its rows are distances, or that it is added to attention scores."""
+
 LOOKING_BACK = frozenset({"clip_text_model"})
 """Families without a cache that are called encoders and yet see no later token."""
 

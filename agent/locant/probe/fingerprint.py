@@ -10,6 +10,7 @@ from torch import nn
 
 from locant.manifest import GoldenRow, Manifest, RotaryPrint, TablePrint
 from locant.observation import ModelProfile
+from locant.probe.bare import bare_tables
 from locant.probe.profile import describe, name_of, version_of
 from locant.probe.structure import inv_freq_names, table_of, table_rows, text_config, units, unwrap
 
@@ -62,13 +63,13 @@ def _tables(model: nn.Module) -> Iterator[TablePrint]:
         for part in unit.tables:
             table = table_of(part.module)
             if table is not None:
-                yield TablePrint(
-                    module=part.name,
-                    rows=table_rows(table),
-                    columns=int(table.shape[-1]),
-                    dtype=_dtype(table.dtype),
-                    checksum=_checksum(table),
-                )
+                yield _table_print(part.name, table)
+    for bare in bare_tables(model):
+        yield _table_print(bare.name, bare.tensor)
+
+
+def _table_print(name: str, table: torch.Tensor) -> TablePrint:
+    return TablePrint(name, table_rows(table), int(table.shape[-1]), _dtype(table.dtype), _checksum(table))
 
 
 def _golden(model: nn.Module, profile: ModelProfile) -> Iterator[GoldenRow]:

@@ -8,19 +8,24 @@ from torch import nn
 
 from locant.observation import ModelProfile
 from locant.probe import families as fam
+from locant.probe.bare import BareTable, length_table
 from locant.probe.numbering import numbering
 from locant.probe.structure import Unit, filled_rows, table_of
-from locant.probe.tables import is_sinusoidal
+from locant.probe.tables import SINUSOID_TOLERANCE, is_sinusoidal, sinusoid_error
+from locant.probe.wrapping import bends_index
 
 
 def describe_plain(model: nn.Module, unit: Unit) -> ModelProfile:
     """The profile of a plain torch module. Trained length is the table's; only a decoder is taken for causal."""
     attention = [module for module in model.modules() if isinstance(module, nn.MultiheadAttention)]
-    table = unit.tables[0].module if unit.tables else None
-    scheme = _scheme(unit)
-    values = table_of(table) if table is not None else None
-    rows = filled_rows(values) if values is not None else None
+    table = table_of(unit.tables[0].module) if unit.tables else None
+    bare = length_table(model, unit)
+    scheme = _scheme(unit) if bare is None else _scheme_of(bare)
     first = numbering(unit)
+    rows = filled_rows(table) if table is not None else None
+    trained = rows - first.base if rows is not None else None
+    if bare is not None:
+        rows, trained = _lengths(bare, scheme)
     kind = _kind(model)
     return ModelProfile(
         family=type(model).__name__,
@@ -28,7 +33,7 @@ def describe_plain(model: nn.Module, unit: Unit) -> ModelProfile:
         kind=kind,
         absolute=scheme in fam.ABSOLUTE_SCHEMES and first.certain,
         base=first.base,
-        trained_tokens=rows - first.base if rows is not None else None,
+        trained_tokens=trained,
         table_rows=rows,
         pad_id=_pad_id(model, unit),
         separator_id=None,
@@ -50,6 +55,20 @@ def _scheme(unit: Unit) -> str:
     if unit.rotaries:
         return fam.ROPE
     return fam.RELATIVE if unit.buckets else fam.UNKNOWN
+
+
+def _scheme_of(table: BareTable) -> str:
+    return fam.SINUSOIDAL if sinusoid_error(table.tensor) < SINUSOID_TOLERANCE else fam.LEARNED
+
+
+def _lengths(table: BareTable, scheme: str) -> tuple[int | None, int | None]:
+    """(rows that positions may index, trained length). An index that is bent back never leaves the rows."""
+    rows = filled_rows(table.tensor)
+    if not table.learned:
+        return rows, None
+    if bends_index(table):
+        return None, rows
+    return rows, rows if scheme == fam.LEARNED else None
 
 
 def _kind(model: nn.Module) -> str:

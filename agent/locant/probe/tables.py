@@ -15,7 +15,7 @@ from torch import nn
 from locant.probe.structure import table_of
 
 _ROWS = 64
-_TOLERANCE = 0.05
+SINUSOID_TOLERANCE = 0.05
 
 
 def two_dimensional(table: torch.Tensor) -> torch.Tensor:
@@ -26,7 +26,7 @@ def two_dimensional(table: torch.Tensor) -> torch.Tensor:
 def is_sinusoidal(module: nn.Module) -> bool:
     """Whether a module's table is a sinusoid by name and by value."""
     table = table_of(module)
-    return table is not None and sinusoid_error(table) < _TOLERANCE
+    return table is not None and sinusoid_error(table) < SINUSOID_TOLERANCE
 
 
 def sinusoid_error(table: torch.Tensor, rows: int = _ROWS) -> float:

@@ -69,6 +69,7 @@ class TestAttached:
             ("dtype", 4e-3, "parameter_cast", FailureMode.PRECISION),
             ("inv_freq", 0.5, "parameters_wrong", FailureMode.WRONG_PARAMETERS),
             ("inv_freq", 1.0, "parameters_uninitialised", FailureMode.WRONG_PARAMETERS),
+            ("zero_rows", 0.5, "parameters_uninitialised", FailureMode.WRONG_PARAMETERS),
             ("table", float("inf"), "parameters_uninitialised", FailureMode.WRONG_PARAMETERS),
             ("attention_factor", 0.2, "attention_factor", FailureMode.WRONG_PARAMETERS),
             ("slopes", 0.3, "slopes", FailureMode.WRONG_PARAMETERS),
@@ -88,7 +89,7 @@ class TestAttached:
         assert not judge.judge(facts(row(4), row(4), number=2, cache_id=8)).bad_rows
 
     def test_a_few_empty_rows_of_a_table_inform(self):
-        attached = ModelAttached(1, 0.0, "m", "1", ROPE, (Deviation("wpe", "table", 0.1, "512 rows", "51 empty"),))
+        attached = ModelAttached(1, 0.0, "m", "1", ROPE, (Deviation("wpe", "zero_rows", 0.1, "512 rows", "51 empty"),))
         assert not alerts(Judge().judge(attached))
 
     def test_strangers_and_the_departed_are_passed_over(self):

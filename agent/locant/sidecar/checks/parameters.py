@@ -38,7 +38,7 @@ def _judge(deviation: Deviation) -> Hit:
     }
     check, mode, cause = _diagnosis(deviation)
     spare_rows = (
-        deviation.what == "table" and error < 0.5
+        deviation.what in ("table", "zero_rows") and error < 0.5
     )  # rows nobody may ever use, such as those a longer table was padded with
     severity = Severity.INFO if spare_rows else Severity.PAGE
     return Hit(check, mode, severity, f"{where} {cause}", evidence, all_rows=True)
@@ -68,6 +68,13 @@ def _diagnosis(deviation: Deviation) -> tuple[str, FailureMode, str]:
             FailureMode.PRECISION,
             "The frequencies were rounded to half precision. Usual cause: model.to(bfloat16) or .half() casts the "
             "buffer; load with dtype= instead, or restore inv_freq in float32 afterwards.",
+        )
+    if deviation.what == "zero_rows":
+        return (
+            "parameters_uninitialised",
+            FailureMode.WRONG_PARAMETERS,
+            "Nothing was ever written to them. Usual cause: a checkpoint of another length was copied into part of the "
+            "table, or a shard did not load. Load it again, or interpolate the table to its new length.",
         )
     if deviation.what in ("inv_freq", "table", "slopes") and _is_garbage(deviation):
         return (
