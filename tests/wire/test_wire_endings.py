@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import resource
 import subprocess
@@ -44,6 +45,30 @@ def test_what_a_short_lived_process_saw_is_sent_as_it_exits(receiver, tmp_path, 
     got = []
     eventually(lambda: receiver.poll(0.05, got.extend) == 0 and len(got) == 101)
     assert receiver.lost.total() == receiver.gaps == 0
+
+
+def report(path: str) -> None:
+    """What a spawned worker does: a connection of its own, and its observations sent as it ends."""
+    remote = RemoteAgent(path)
+    for one in (ATTACHED, decode_pass(1)):
+        remote.host.channel.offer(one)
+    remote.close()
+
+
+def test_a_spawned_worker_reports_for_itself_beside_its_parent(receiver, tmp_path):
+    path = str(tmp_path / "agent.sock")
+    sender = Sender(path)
+    sender.send([ATTACHED, decode_pass(1)])
+    worker = multiprocessing.get_context("spawn").Process(target=report, args=(path,))
+    worker.start()
+    worker.join(60)
+    assert worker.exitcode == 0
+    sender.send([decode_pass(2)])
+    got = []
+    eventually(lambda: receiver.poll(0.05, got.extend) == 0 and len(got) == 5)
+    assert len({one.model_id for one in got}) == 2
+    assert receiver.lost.total() == receiver.gaps == 0
+    sender.close()
 
 
 def test_a_program_that_is_executed_does_not_inherit_the_connection(receiver, tmp_path):
