@@ -77,7 +77,7 @@ def test_interrupting_the_demo_leaves_nothing_running(home, end, program):
             time.sleep(0.2)
         time.sleep(2.0)
         process.send_signal(end)
-        assert process.wait(30) == 130, output.read_text()
+        assert process.wait(90) == 130, output.read_text()
     assert "nothing is left running" in output.read_text()
     assert "Traceback" not in output.read_text()
     assert living(home) == []

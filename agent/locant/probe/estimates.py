@@ -78,9 +78,12 @@ class Estimates:
 
 
 def _of_kind(prices: dict[Effort, _Known], effort: Effort, at: float) -> Price:
-    """As measured with this effort; else no more than a larger one takes, nor than a smaller one's in proportion."""
+    """As measured with this effort; else no more than a larger one takes, nor than a smaller one's in proportion.
+
+    An effort that was looked at once says nothing of the least: it must not take away what the others know.
+    """
     ratios = {other: max(effort.size / other.size, 1.0) for other in prices}
-    least = min(prices[other].least * ratio for other, ratio in ratios.items())
+    least = min((prices[other].least * ratio for other, ratio in ratios.items() if prices[other].least), default=0.0)
     if effort in prices:
         return Price(prices[effort].now(at), least)
     return Price(min(prices[other].seconds * ratio for other, ratio in ratios.items()), least)
