@@ -64,6 +64,11 @@ def test_without_servers_the_embedded_view_proves_the_findings(home):
     assert done.stdout.count("found after") == 2
 
 
+def hear_interrupts():
+    """A shell lets what it starts in the background ignore Ctrl-C, and the suite may have been started so."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 @pytest.mark.server
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
@@ -71,7 +76,8 @@ def test_interrupting_the_demo_leaves_nothing_running(home, end, program):
     program("prometheus")
     output = home / "output"
     with output.open("w") as file:
-        process = subprocess.Popen(COMMAND, cwd=home, env=environment(home), stdout=file, stderr=file)
+        given = {"cwd": home, "env": environment(home), "stdout": file, "stderr": file}
+        process = subprocess.Popen(COMMAND, preexec_fn=hear_interrupts, **given)
         deadline = time.monotonic() + 120
         while "Alertmanager at" not in output.read_text() and time.monotonic() < deadline:
             time.sleep(0.2)
