@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from locant.observation import AttentionFacts, Detached, ForwardFacts, Observation
+from locant.sidecar.accountant.heads import pooled
 from locant.sidecar.config import AgentConfig
 from locant.sidecar.references import LayerEntropy, Reference, References
 from locant.sidecar.service import Agent
@@ -171,6 +174,25 @@ def test_only_the_head_in_focus_has_a_heat_map() -> None:
     agent.snapshot()
     agent.ingest([heat(1, 3, 0.5)])
     assert {labels[:2] for labels in values(agent.snapshot(), metrics.HEAD_HEAT)} == {("1", "3")}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_fine_map_is_pooled_without_losing_mass_or_rows(seed: int) -> None:
+    chance = random.Random(seed)
+    mass = tuple(float(chance.randrange(1 << 20)) for _ in range(32 * 32))
+    rows = tuple(chance.randrange(9) for _ in range(32))
+    heat, lines = pooled(mass, rows, 2)
+    assert (len(heat), len(lines)) == (256, 16)
+    assert (sum(heat), sum(lines)) == (sum(mass), sum(rows))
+    assert heat[16 * 3 + 5] == sum(mass[32 * query + key] for query in (6, 7) for key in (10, 11))
+
+
+@pytest.mark.parametrize(("bins", "shown"), [(32, 16), (64, 16), (16, 16), (3, 3), (24, 12), (33, 11), (17, 0)])
+def test_no_map_has_more_than_256_series(bins: int, shown: int) -> None:
+    fine = attention(heat_head=0, heat_bins=bins, heat=(0.25,) * bins**2, heat_rows=(1,) * bins)
+    found = values(counted(fine, config=DEBUG), metrics.HEAD_HEAT)
+    assert len(found) == shown**2
+    assert set(found.values()) <= {0.25 * -(-bins // 16)}
 
 
 def test_recent_passes_outweigh_old_ones() -> None:

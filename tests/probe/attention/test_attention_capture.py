@@ -29,7 +29,7 @@ def watching(
     """Every pass of the model (or of a part) is looked at, in all layers; errors fail the test."""
     errors: list[Exception] = []
     found: list[LayerStatistics] = []
-    capture = AttentionCapture(model, describe(model), rows, tuple(range(32)), errors.append)
+    capture = AttentionCapture(model, describe(model), rows, tuple(range(32)), on_error=errors.append)
     target = part if part is not None else model
     before = target.register_forward_pre_hook(lambda *_: capture.arm(context, found.append))
     after = target.register_forward_hook(lambda *_: capture.disarm())
@@ -324,3 +324,16 @@ def test_structure_is_judged_in_every_layer_and_weights_in_some() -> None:
             counted |= layers
     capture.close()
     assert counted == set(range(9))
+
+
+@pytest.mark.parametrize(("length", "bins"), [(15, 0), (16, 16), (31, 16), (32, 32), (50, 32)])
+def test_a_heat_map_has_32_bins_or_half_as_many_and_holds_all_mass_of_the_rows(length: int, bins: int) -> None:
+    mask = torch.ones(2, length, dtype=torch.long)
+    model = causal("llama")
+    with torch.no_grad(), watching(model, context_of(mask)) as found:
+        model(input_ids=tokens(2, length), attention_mask=mask)
+    maps = [layer for layer in found if layer.heat is not None and layer.heat_rows is not None]
+    assert [len(layer.heat_rows) for layer in maps] == ([bins] if bins else [])
+    for layer in maps:
+        assert int(layer.heat_rows.sum()) == int(layer.rows)
+        torch.testing.assert_close(layer.heat.sum(1), layer.heat_rows.float())

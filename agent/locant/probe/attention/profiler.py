@@ -22,8 +22,8 @@ from locant.probe.attention.visibility import Geometry, judge
 PREFIX_FAMILIES = frozenset({"paligemma", "colpali", "pi0"})
 """Families whose whole prompt may look both ways although they decode causally."""
 
-HEAT_BINS = 16
-"""256 series for the one head in focus: a finer map of two models would fill the agent's series by itself."""
+HEAT_BINS = 32
+"""Sequences shorter than that get a map of half as many bins, so that none is empty; below a half there is none."""
 
 _PICKED = tuple(ROW_STATISTICS.index(name) for name in STATISTICS)
 _CAUSAL_ONLY = STATISTICS.index("future_mass")
@@ -129,16 +129,17 @@ class PassProfiler:
     def _heat(
         self, layer: int, call: Attention, rows: Rows, layout: Layout
     ) -> tuple[int, Tensor | None, Tensor | None]:
-        """A heat map of one head of one layer per pass, in rotation; none for passes shorter than its bins."""
+        """A heat map of one head of one layer per pass, in rotation; none for very short passes."""
         context, layers = self.context, sorted(self.plan.layers & set(range(self.plan.profile.layers)))
         turn = context.pass_number
-        if not layers or layers[turn % len(layers)] != layer or context.queries < HEAT_BINS:
+        if not layers or layers[turn % len(layers)] != layer or context.queries < HEAT_BINS // 2:
             return -1, None, None
         if not isinstance(context.cached, int):
             return -1, None, None
         heads = [head for head in self.plan.heads or () if 0 <= head < call.heads] or range(call.heads)
         head = heads[(turn // len(layers)) % len(heads)]
-        return head, *heat_map(call, rows, layout, head, HEAT_BINS, context.cached + context.queries)
+        span = context.cached + context.queries
+        return head, *heat_map(call, rows, layout, head, HEAT_BINS if span >= HEAT_BINS else HEAT_BINS // 2, span)
 
 
 def _structure_only(layer: int, call: Attention, visibility: Tensor) -> LayerStatistics:

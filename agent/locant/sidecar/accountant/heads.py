@@ -14,6 +14,9 @@ from locant_slo.catalogue import metrics
 _DECAY = 0.9
 """Each sampled pass weighs nine tenths of the next one: recent enough to see a fault, smooth enough to read."""
 
+SERIES_BINS = 16
+"""256 series for the one head in focus: a finer map of two models would fill the agent's series by itself."""
+
 _MOST = 512
 """Layers, and heads of a layer: both numbers come from outside."""
 
@@ -52,12 +55,7 @@ class HeadView:
         if facts.padded_rows > 0:
             rows = (float(facts.padded_rows),) * len(facts.padding_mass)
             self._fade(metrics.HEAD_PADDING_MASS.name, facts.layer, facts.padding_mass, rows)
-        bins = facts.heat_bins
-        if bins > 0 and len(facts.heat) == bins * bins and len(facts.heat_rows) == bins:
-            focus = (facts.layer, facts.heat_head)
-            if focus != self.focus or self._heat is None or len(self._heat.sums) != bins * bins:
-                self.focus, self._heat = focus, _Recent([0.0] * bins**2, [0.0] * bins**2)
-            self._heat.take(facts.heat, tuple(float(rows) for rows in facts.heat_rows for _ in range(bins)))
+        self._take_heat(facts)
 
     def gauges(self, subject: Subject) -> Iterator[Update]:
         """Every mean there is."""
@@ -68,6 +66,17 @@ class HeadView:
                         if mean is not None:
                             yield put(metric, (str(layer), str(head), *subject.labels), mean)
         yield from self._heat_gauges(subject)
+
+    def _take_heat(self, facts: AttentionFacts) -> None:
+        bins = facts.heat_bins
+        side = -(-bins // SERIES_BINS)
+        if not 0 < bins <= _MOST or bins % side or len(facts.heat) != bins**2 or len(facts.heat_rows) != bins:
+            return
+        heat, rows = pooled(facts.heat, facts.heat_rows, side)
+        focus, shown = (facts.layer, facts.heat_head), len(rows)
+        if focus != self.focus or self._heat is None or len(self._heat.sums) != shown**2:
+            self.focus, self._heat = focus, _Recent([0.0] * shown**2, [0.0] * shown**2)
+        self._heat.take(heat, tuple(float(count) for count in rows for _ in range(shown)))
 
     def _heat_gauges(self, subject: Subject) -> Iterator[Update]:
         if self._heat is None or self.focus is None:
@@ -87,3 +96,15 @@ class HeadView:
         if recent is None or len(recent.sums) != len(sums):
             recent = self._recent[name, layer] = _Recent([0.0] * len(sums), [0.0] * len(sums))
         recent.take(sums, rows)
+
+
+def pooled(heat: tuple[float, ...], rows: tuple[int, ...], side: int) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """A map of sums, and the rows behind each line, with squares of `side` x `side` bins made one: the sums add up."""
+    bins = len(rows)
+    starts = range(0, bins, side)
+    squares = (
+        sum(sum(heat[line * bins + key : line * bins + key + side]) for line in range(query, query + side))
+        for query in starts
+        for key in starts
+    )
+    return tuple(squares), tuple(sum(rows[query : query + side]) for query in starts)
