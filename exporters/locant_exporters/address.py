@@ -32,6 +32,10 @@ def parse_address(text: str) -> Address:
         raise ConfigError(f"{text!r} is no listen address; write host:port with a port up to {_LARGEST_PORT}")
     if ":" in host and not bracketed:
         raise ConfigError(f"{text!r} is no listen address; put an IPv6 address in brackets, as in [::1]:9464")
+    try:
+        host.encode("idna")
+    except UnicodeError as error:
+        raise ConfigError(f"{text!r} is no listen address; {host!r} is no host name") from error
     return Address(host[1:-1] if bracketed else host, int(port))
 
 

@@ -7,17 +7,17 @@ import logging
 import sys
 from http.client import LineTooLong
 from typing import IO, TYPE_CHECKING, Any, cast
-from wsgiref.simple_server import ServerHandler, WSGIRequestHandler
+from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
 
 from locant_exporters.connections import Connection
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from locant_exporters.web_server import WebServer
+    from wsgiref.types import WSGIApplication
 
 _log = logging.getLogger(__name__)
 _LONGEST_BODY_BYTES = 65_536
+_LONGEST_DIGITS = 20
 
 
 class BoundedReader(io.BufferedReader):
@@ -37,21 +37,25 @@ class BoundedReader(io.BufferedReader):
 
 
 class Handler(WSGIRequestHandler):
-    """Answers one request with the server's WSGI application and closes, as HTTP/1.0 has it."""
+    """Answers one request with a WSGI application and closes, as HTTP/1.0 has it."""
 
-    server: WebServer
+    server: WSGIServer
     server_version = "locant"
     sys_version = ""
     rbufsize = 0
 
-    def __init__(self, client: Connection, client_address: Any, server: WebServer) -> None:
+    def __init__(
+        self, client: Connection, client_address: Any, server: WSGIServer, app: WSGIApplication, *, header_bytes: int
+    ) -> None:
         self._client = client
+        self._app = app
+        self._header_bytes = header_bytes
         super().__init__(client.socket, client_address, server)
 
     def setup(self) -> None:
         """Put the header's limit between the socket and whoever reads it."""
         super().setup()
-        self._input = BoundedReader(self.rfile, self.server.limits.header_bytes)  # type: ignore[arg-type]
+        self._input = BoundedReader(self.rfile, self._header_bytes)  # type: ignore[arg-type]
         self.rfile = self._input
 
     def handle(self) -> None:
@@ -67,7 +71,7 @@ class Handler(WSGIRequestHandler):
             output = cast("IO[bytes]", self.wfile)
             handler = _QuietServerHandler(self._input, output, sys.stderr, self.get_environ(), multithread=True)
             handler.request_handler = self
-            handler.run(self.server.app)
+            handler.run(self._app)
             self._discard_body()
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -76,7 +80,8 @@ class Handler(WSGIRequestHandler):
 
     def _discard_body(self) -> None:
         length = self.headers.get("Content-Length", "")
-        if length.isdecimal() and 0 < int(length) <= _LONGEST_BODY_BYTES:
+        # Python refuses to convert thousands of digits, and a client's header must not become a traceback.
+        if length.isdecimal() and len(length) < _LONGEST_DIGITS and 0 < int(length) <= _LONGEST_BODY_BYTES:
             self.rfile.read(int(length))
 
 

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from http.server import HTTPServer
 from typing import TYPE_CHECKING, Any
-from wsgiref.simple_server import WSGIServer
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from locant_exporters.address import Address, resolve
 from locant_exporters.connections import Connection, Connections
@@ -47,8 +47,8 @@ class WebServer(WSGIServer):
         self.connections = Connections(limits.connections, limits.connection_seconds, time.monotonic)
         self._tls = tls
         self.address_family, host = resolve(where)
-        super().__init__((host, where.port), Handler)
-        self.app = app
+        super().__init__((host, where.port), WSGIRequestHandler)
+        self._app = app
 
     def server_bind(self) -> None:
         """Bind without HTTPServer's look-up of this host's name, which waits where there is no name service."""
@@ -90,7 +90,7 @@ class WebServer(WSGIServer):
                 context = self._tls()
                 connection.socket = tls = context.wrap_socket(connection.socket, True, do_handshake_on_connect=False)
                 tls.do_handshake()
-            Handler(connection, client_address, self)
+            Handler(connection, client_address, self, self._app, header_bytes=self.limits.header_bytes)
         except OSError as error:  # the client's doing: silence, nonsense, or gone
             _log.debug("a connection ended early: %s", error)
         finally:

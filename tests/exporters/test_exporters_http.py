@@ -162,7 +162,7 @@ def test_an_address_that_is_not_ours_is_a_sentence(start, address):
         start(address)
 
 
-@pytest.mark.parametrize("text", ["", "9464", "host", "host:", "host:-1", "host:65536", "::1:9464", "host:٣"])
+@pytest.mark.parametrize("text", ["", "9464", "host", "host:", "host:-1", "host:65536", "::1:9464", "host:٣", "a..b:9464", f"{'a' * 64}:9464"])
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(ConfigError, match="is no listen address"):
         parse_address(text)
@@ -219,6 +219,15 @@ class TestClientsThatMisbehave:
         first.join()
         settle(lambda: not server._web.connections._open)
         assert ask(server, "/-/healthy")[0].status == 200
+
+    def test_a_body_of_more_bytes_than_there_are_digits_for_is_answered_all_the_same(self, start):
+        body = f"GET /-/healthy HTTP/1.0\r\nContent-Length: {'9' * 5_000}\r\n\r\n".encode()
+        with silent_client(start()) as client:
+            client.sendall(body)
+            assert client.recv(100).startswith(b"HTTP/1.0 200")
+            client.settimeout(20)
+            while client.recv(4096):
+                continue
 
     def test_silence_ends_the_connection(self, start):
         with silent_client(start(limits=Limits(silence_seconds=0.2))) as client:
