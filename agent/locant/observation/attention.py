@@ -1,0 +1,35 @@
+"""Where sampled query rows of one layer look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionFacts:
+    """Statistics of sampled query rows of one layer in one pass: sums over rows, per head, so that they merge.
+
+    Tuples have one entry per head. `heat` is row-major [bins, bins] mass summed over rows of one head (`heat_head`).
+    """
+
+    model_id: int
+    time: float
+    pass_number: int
+    layer: int
+    rows: int
+    padded_rows: int  # rows whose sequence has padding keys: what padding mass is a statement about
+    padding_mass: tuple[float, ...]
+    padding_mass_largest: float  # the largest single-row, mean-over-heads padding mass
+    entropy: tuple[float, ...]
+    distance: tuple[float, ...]
+    first_token_mass: tuple[float, ...]
+    future_mass: tuple[float, ...]
+    self_mass: tuple[float, ...]
+    recency_mass: tuple[float, ...]
+    largest_weight: tuple[float, ...]
+    cross_mass: tuple[float, ...] = ()
+    heads: tuple[int, ...] = ()  # which heads the tuples are of; empty: all, in order
+    heat_head: int = -1
+    heat_bins: int = 0
+    heat: tuple[float, ...] = ()
+    heat_rows: tuple[int, ...] = ()
