@@ -51,3 +51,20 @@ class Metric:
     def label_names(self) -> tuple[str, ...]:
         """The label names in the order in which samples carry their values."""
         return tuple(label.name for label in self.labels)
+
+
+def counter(name: str, unit: str, text: str, *labels: Label, tier: Tier = Tier.ALWAYS) -> Metric:
+    """A number that only grows."""
+    return Metric(name, Kind.COUNTER, unit, text, labels, tier=tier)
+
+
+def gauge(name: str, unit: str, text: str, *labels: Label, tier: Tier = Tier.ALWAYS) -> Metric:
+    """A number that goes up and down."""
+    return Metric(name, Kind.GAUGE, unit, text, labels, tier=tier)
+
+
+def histogram(
+    name: str, unit: str, text: str, buckets: tuple[float, ...], *labels: Label, tier: Tier = Tier.ALWAYS
+) -> Metric:
+    """Counts in buckets, with their sum."""
+    return Metric(name, Kind.HISTOGRAM, unit, text, labels, buckets, tier)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from locant_slo.catalogue import labels as la
 from locant_slo.catalogue.labels import Label
-from locant_slo.catalogue.metric import Kind, Metric, Tier
+from locant_slo.catalogue.metric import Kind, Metric, Tier, counter, gauge, histogram
+from locant_slo.catalogue.own import *  # noqa: F403 - one page of names for everybody, in two files
 
 _MODEL = (la.MODEL, la.MODEL_VERSION)
 _LENGTH_EDGES = tuple(float(round(2 ** (k / 2 + 0.25))) for k in range(7, 35))
@@ -29,30 +30,15 @@ _TOKEN_SECONDS = (
     1.0,
 )
 _PASS_SECONDS = (5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-_SELF_SECONDS = (1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.05, 0.1)
 _SEQUENCE_BYTES = tuple(float(2**k) for k in range(12, 37, 2))
 
 
-def _counter(name: str, unit: str, text: str, *labels: Label, tier: Tier = Tier.ALWAYS) -> Metric:
-    return Metric(name, Kind.COUNTER, unit, text, labels, tier=tier)
-
-
-def _gauge(name: str, unit: str, text: str, *labels: Label, tier: Tier = Tier.ALWAYS) -> Metric:
-    return Metric(name, Kind.GAUGE, unit, text, labels, tier=tier)
-
-
-def _histogram(
-    name: str, unit: str, text: str, buckets: tuple[float, ...], *labels: Label, tier: Tier = Tier.ALWAYS
-) -> Metric:
-    return Metric(name, Kind.HISTOGRAM, unit, text, labels, buckets, tier)
-
-
 # --- service level indicators: one pair of counters for all of them
-SLI_EVENTS = _counter(
+SLI_EVENTS = counter(
     "locant.sli.events", "{event}", "Valid events of an indicator, good and bad.", la.INDICATOR, *_MODEL
 )
-SLI_BAD_EVENTS = _counter("locant.sli.bad.events", "{event}", "Bad events of an indicator.", la.INDICATOR, *_MODEL)
-OBJECTIVE_RATIO = _gauge(
+SLI_BAD_EVENTS = counter("locant.sli.bad.events", "{event}", "Bad events of an indicator.", la.INDICATOR, *_MODEL)
+OBJECTIVE_RATIO = gauge(
     "locant.sli.objective.ratio",
     "1",
     "The objective that the loaded spec sets for an indicator.",
@@ -81,7 +67,7 @@ MODEL_INFO = Metric(
         Label("config_hash", "checksum of everything positional in the configuration"),
     ),
 )
-FINDINGS = _counter(
+FINDINGS = counter(
     "locant.findings",
     "{finding}",
     "Occurrences of positional findings.",
@@ -92,32 +78,32 @@ FINDINGS = _counter(
 )
 
 # --- traffic
-FORWARD_PASSES = _counter("locant.forward.passes", "{pass}", "Forward passes seen.", la.PHASE, la.OUTCOME, *_MODEL)
-SEQUENCES = _counter("locant.sequences", "{sequence}", "Sequences (rows of forward passes) checked.", la.PHASE, *_MODEL)
-TOKENS = _counter("locant.tokens", "{token}", "Tokens computed, real and padding.", la.TOKEN_KIND, *_MODEL)
-SEQUENCE_LENGTH = _histogram(
+FORWARD_PASSES = counter("locant.forward.passes", "{pass}", "Forward passes seen.", la.PHASE, la.OUTCOME, *_MODEL)
+SEQUENCES = counter("locant.sequences", "{sequence}", "Sequences (rows of forward passes) checked.", la.PHASE, *_MODEL)
+TOKENS = counter("locant.tokens", "{token}", "Tokens computed, real and padding.", la.TOKEN_KIND, *_MODEL)
+SEQUENCE_LENGTH = histogram(
     "locant.sequence.length.tokens", "{token}", "Real tokens per new sequence.", _LENGTH_EDGES, *_MODEL
 )
-SEQUENCE_LOG2 = _counter(
+SEQUENCE_LOG2 = counter(
     "locant.sequence.log2.tokens",
     "{octave}",
     "Sum of log2 of the lengths of new sequences: the exact signed shift.",
     *_MODEL,
 )
-REFERENCE_LENGTH = _histogram(
+REFERENCE_LENGTH = histogram(
     "locant.reference.length.tokens",
     "{token}",
     "The pinned reference of sequence lengths.",
     _LENGTH_EDGES,
     *_MODEL,
 )
-LENGTH_DRIFT = _gauge(
+LENGTH_DRIFT = gauge(
     "locant.length.drift.octaves",
     "{octave}",
     "Wasserstein-1 distance of the window's lengths from the pinned reference, in octaves (1: twice as long).",
     *_MODEL,
 )
-CONTEXT_UTILIZATION = _histogram(
+CONTEXT_UTILIZATION = histogram(
     "locant.context.utilization.ratio",
     "1",
     "Largest position of a sequence over the trained length.",
@@ -126,10 +112,10 @@ CONTEXT_UTILIZATION = _histogram(
 )
 
 # --- latency and memory
-FORWARD_DURATION = _histogram(
+FORWARD_DURATION = histogram(
     "locant.forward.duration.seconds", "s", "Time of a forward pass.", _PASS_SECONDS, la.PHASE, *_MODEL
 )
-TOKEN_DURATION = _histogram(
+TOKEN_DURATION = histogram(
     "locant.token.duration.seconds",
     "s",
     "Time per token: of a decode pass, or of a prefill or encode pass over its real tokens per row.",
@@ -138,7 +124,7 @@ TOKEN_DURATION = _histogram(
     la.LENGTH_BUCKET,
     *_MODEL,
 )
-SEQUENCE_MEMORY = _histogram(
+SEQUENCE_MEMORY = histogram(
     "locant.sequence.memory.bytes",
     "By",
     "KV cache and positional bytes held per sequence.",
@@ -146,13 +132,13 @@ SEQUENCE_MEMORY = _histogram(
     la.LENGTH_BUCKET,
     *_MODEL,
 )
-PEAK_MEMORY = _gauge("locant.device.peak.memory.bytes", "By", "Peak memory allocated on the accelerator.", *_MODEL)
+PEAK_MEMORY = gauge("locant.device.peak.memory.bytes", "By", "Peak memory allocated on the accelerator.", *_MODEL)
 
 # --- attention
-ATTENTION_ROWS = _counter(
+ATTENTION_ROWS = counter(
     "locant.attention.rows", "{row}", "Query rows sampled by the attention profiler.", la.LAYER, *_MODEL
 )
-ATTENTION_MASS = _counter(
+ATTENTION_MASS = counter(
     "locant.attention.mass",
     "{row}",
     "Sum over sampled rows of an attention mass; divided by the rows it is the mean.",
@@ -160,21 +146,21 @@ ATTENTION_MASS = _counter(
     la.LAYER,
     *_MODEL,
 )
-ATTENTION_ENTROPY = _counter(
+ATTENTION_ENTROPY = counter(
     "locant.attention.entropy.nats",
     "{nat}",
     "Sum over sampled rows of the attention entropy.",
     la.LAYER,
     *_MODEL,
 )
-ATTENTION_DISTANCE = _counter(
+ATTENTION_DISTANCE = counter(
     "locant.attention.distance.tokens",
     "{token}",
     "Sum over sampled rows of the mean attended distance.",
     la.LAYER,
     *_MODEL,
 )
-HEAD_PADDING_MASS = _gauge(
+HEAD_PADDING_MASS = gauge(
     "locant.attention.head.padding.ratio",
     "1",
     "Mean attention mass on padding, per head.",
@@ -183,7 +169,7 @@ HEAD_PADDING_MASS = _gauge(
     *_MODEL,
     tier=Tier.DEBUG,
 )
-HEAD_ENTROPY = _gauge(
+HEAD_ENTROPY = gauge(
     "locant.attention.head.entropy.nats",
     "{nat}",
     "Mean attention entropy, per head.",
@@ -192,7 +178,7 @@ HEAD_ENTROPY = _gauge(
     *_MODEL,
     tier=Tier.DEBUG,
 )
-HEAD_HEAT = _gauge(
+HEAD_HEAT = gauge(
     "locant.attention.heat.ratio",
     "1",
     "Mean attention mass from a bin of query positions to a bin of key positions, for the layer and head in focus.",
@@ -203,7 +189,7 @@ HEAD_HEAT = _gauge(
     *_MODEL,
     tier=Tier.DEBUG,
 )
-ENTROPY_HEADS_CHANGED = _gauge(
+ENTROPY_HEADS_CHANGED = gauge(
     "locant.entropy.changed.heads",
     "{head}",
     "Heads whose entropy disagrees with the reference release.",
@@ -211,27 +197,27 @@ ENTROPY_HEADS_CHANGED = _gauge(
 )
 
 # --- canary
-CANARY_CASES = _counter(
+CANARY_CASES = counter(
     "locant.canary.cases", "{case}", "Canary cases answered.", la.TASK, la.LENGTH_BUCKET, la.RESULT, *_MODEL
 )
-CANARY_LOSS = _counter(
+CANARY_LOSS = counter(
     "locant.canary.loss.nats",
     "{nat}",
     "Sum of the canary's answer loss per position bucket.",
     la.POSITION_BUCKET,
     *_MODEL,
 )
-CANARY_LOSS_TOKENS = _counter(
+CANARY_LOSS_TOKENS = counter(
     "locant.canary.loss.tokens",
     "{token}",
     "Answer tokens behind the canary's loss.",
     la.POSITION_BUCKET,
     *_MODEL,
 )
-CANARY_LAST_RUN = _gauge(
+CANARY_LAST_RUN = gauge(
     "locant.canary.last.run.timestamp.seconds", "s", "Unix time of the last complete canary run.", *_MODEL
 )
-REGRESSION_LOG_EVIDENCE = _gauge(
+REGRESSION_LOG_EVIDENCE = gauge(
     "locant.regression.log.evidence.nats",
     "{nat}",
     "Log of the sequential evidence that a release is worse than its predecessor on paired cases; 4.6 at 1 %.",
@@ -239,81 +225,7 @@ REGRESSION_LOG_EVIDENCE = _gauge(
     *_MODEL,
 )
 
-# --- Locant itself
-OBSERVATIONS = _counter("locant.observations", "{observation}", "Observations received.", *_MODEL, tier=Tier.SELF)
-OBSERVATIONS_DROPPED = _counter(
-    "locant.observations.dropped", "{observation}", "Observations lost, by reason.", la.REASON, tier=Tier.SELF
-)
-QUEUE_DEPTH = _gauge(
-    "locant.queue.depth",
-    "{observation}",
-    "Observations waiting to be judged; in a sidecar, the most that one reading of its socket found in a second.",
-    tier=Tier.SELF,
-)
-OBSERVATION_LAG = _gauge(
-    "locant.observation.lag.seconds",
-    "s",
-    "Age of the last observation when it was judged: what waits in queues and on the socket.",
-    tier=Tier.SELF,
-)
-LAST_OBSERVATION = _gauge(
-    "locant.last.observation.timestamp.seconds",
-    "s",
-    "Unix time of a model's last observation.",
-    *_MODEL,
-    tier=Tier.SELF,
-)
-PROBE_DURATION = _histogram(
-    "locant.probe.duration.seconds",
-    "s",
-    "Time the probe spent, by stage.",
-    _SELF_SECONDS,
-    la.STAGE,
-    tier=Tier.SELF,
-)
-PROBE_OVERHEAD = _gauge(
-    "locant.probe.overhead.ratio",
-    "1",
-    "Time the probe took in the model's threads over the time of the forward passes, over the last ten seconds or so.",
-    *_MODEL,
-    tier=Tier.SELF,
-)
-PROBE_LOOKS = _counter(
-    "locant.probe.looks",
-    "{look}",
-    "Passes wanted for a closer look (attention, rotary values), by what became of it.",
-    la.LOOK,
-    *_MODEL,
-    tier=Tier.SELF,
-)
-PROBE_ERRORS = _counter(
-    "locant.probe.errors",
-    "{error}",
-    "Errors of the probe itself; each switches its part off.",
-    la.PART,
-    *_MODEL,
-    tier=Tier.SELF,
-)
-WATCH_COVERAGE = _gauge(
-    "locant.watch.coverage.ratio",
-    "1",
-    "Share of forward passes in which a signal could be seen. What is not seen is not healthy.",
-    la.SIGNAL,
-    *_MODEL,
-    tier=Tier.SELF,
-)
-SERIES = _gauge("locant.agent.series", "{series}", "Series held by the store.", tier=Tier.SELF)
-SERIES_REFUSED = _counter("locant.agent.series.refused", "{series}", "Series refused by the hard cap.", tier=Tier.SELF)
-AGENT_CPU = _counter(
-    "locant.agent.cpu.seconds", "s", "Processor time of a separate agent's process, user and system.", tier=Tier.SELF
-)
-AGENT_MEMORY = _gauge(
-    "locant.agent.memory.bytes", "By", "Resident memory of a separate agent's process.", tier=Tier.SELF
-)
-EXPORTS = _counter("locant.exports", "{export}", "Exports of a snapshot.", la.EXPORTER, la.OUTCOME, tier=Tier.SELF)
-EXPORT_DURATION = _counter(
-    "locant.export.duration.seconds", "s", "Time that exports took, failed ones included.", la.EXPORTER, tier=Tier.SELF
-)
-
-ALL: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
+_FOUND = [value for value in list(globals().values()) if isinstance(value, Metric)]
+ALL: tuple[Metric, ...] = tuple(sorted(_FOUND, key=lambda metric: metric.tier is Tier.SELF))
+"""Locant's own last, otherwise in the order of this page."""
 by_prometheus_name: dict[str, Metric] = {metric.prometheus_name: metric for metric in ALL}
