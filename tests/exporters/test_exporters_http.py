@@ -162,7 +162,10 @@ def test_an_address_that_is_not_ours_is_a_sentence(start, address):
         start(address)
 
 
-@pytest.mark.parametrize("text", ["", "9464", "host", "host:", "host:-1", "host:65536", "::1:9464", "host:٣", "a..b:9464", f"{'a' * 64}:9464"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "9464", "host", "host:", "host:-1", "host:65536", "::1:9464", "host:٣", "a..b:9464", f"{'a' * 64}:9464"],
+)
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(ConfigError, match="is no listen address"):
         parse_address(text)
