@@ -32,7 +32,7 @@ from locant.probe.looks import Looks
 from locant.probe.memory import EncoderMemory
 from locant.probe.options import ProbeOptions
 from locant.probe.parts import PartHooks
-from locant.probe.passes import Pass, PassSlot, is_running
+from locant.probe.passes import Pass, PassSlot, is_recomputed, is_running
 from locant.probe.references import steady_frequencies, to_device
 from locant.probe.row_inputs import RowRules
 from locant.probe.slopes import alibi_slopes
@@ -106,7 +106,7 @@ class UnitCapture:
             return
         slot.current = None
         slot.close_mode()
-        if is_excluded():
+        if is_excluded() or is_recomputed():
             return
         call = bind(self._names, args, kwargs)
         if capturing(call.device) or (call.device is not None and call.device.type == "meta"):

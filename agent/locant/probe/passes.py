@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 from locant.probe.call import Call
@@ -117,3 +118,9 @@ def is_running(frame: FrameType) -> bool:
             return True
         above = above.f_back
     return False
+
+
+def is_recomputed() -> bool:
+    """Whether what starts now runs inside a backward pass: checkpointing does a whole forward again there."""
+    task: int = torch._C._current_graph_task_id()
+    return task != -1

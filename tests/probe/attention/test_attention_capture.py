@@ -24,12 +24,16 @@ ENTROPY, LARGEST = STATISTICS.index("entropy"), STATISTICS.index("largest_weight
 
 @contextmanager
 def watching(
-    model: nn.Module, context: PassContext, rows: int = EVERY_ROW, part: nn.Module | None = None
+    model: nn.Module,
+    context: PassContext,
+    rows: int = EVERY_ROW,
+    part: nn.Module | None = None,
+    layers: tuple[int, ...] = tuple(range(32)),
 ) -> Iterator[list[LayerStatistics]]:
     """Every pass of the model (or of a part) is looked at, in all layers; errors fail the test."""
     errors: list[Exception] = []
     found: list[LayerStatistics] = []
-    capture = AttentionCapture(model, describe(model), rows, tuple(range(32)), on_error=errors.append)
+    capture = AttentionCapture(model, describe(model), rows, layers, on_error=errors.append)
     target = part if part is not None else model
     before = target.register_forward_pre_hook(lambda *_: capture.arm(context, found.append))
     after = target.register_forward_hook(lambda *_: capture.disarm())

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from locant.observation import ModelProfile
 from locant.probe.attention import seams
+from locant.probe.attention.autocast import as_cast, autocast_dtype
 from locant.probe.attention.contract import PassContext, Sink
 from locant.probe.attention.engine import row_statistics
 from locant.probe.attention.fastest import Engine
@@ -122,12 +123,14 @@ class _Armed:
         context = profiler.context
         if query.dim() != 4 or query.shape[0] != context.batch or query.shape[2] != context.queries:
             return
+        lowered = autocast_dtype(query.device)
         with self._apart(query):
             try:
                 call = kernel_call(implementation, module, query, key, mask, context, more)
                 if call is not None:
                     shape = (id(mask), call.diagonal, call.window)
-                    profiler.look(member.layer, call, module, shape, mask)
+                    seen = as_cast(call, lowered) if member.layer in profiler.plan.layers else call
+                    profiler.look(member.layer, seen, module, shape, mask)
             except Exception as error:
                 self._failed(error)
 
@@ -139,11 +142,12 @@ class _Armed:
         first = args[0] if args and isinstance(args[0], Tensor) else None
         if first is not None and capturing(first.device):
             return
+        lowered = autocast_dtype(first.device) if first is not None else None
         with self._apart(first):
             try:
                 call = function_call(name, args, kwargs, profiler.context, profiler.plan.profile.heads)
                 if call is not None:
-                    profiler.look(self._order, call, None, None, None)
+                    profiler.look(self._order, as_cast(call, lowered), None, None, None)
                     self._order += 1
             except Exception as error:
                 self._failed(error)
