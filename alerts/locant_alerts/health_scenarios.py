@@ -54,6 +54,9 @@ def health_scenarios(spec: Spec, step: int) -> Iterator[Scenario]:
     fires = 10 + window + hold
     lost = ((dropped, f"0x9 5+5x{fires}"), (_series(spec, metrics.OBSERVATIONS), f"0+10x{10 + fires}"))
     yield _trouble(spec, names.DROPS_ALERT, lost, fires)
+    late = spec.health.observation_late_after
+    lag = _series(spec, metrics.OBSERVATION_LAG)
+    yield _trouble(spec, names.LAG_ALERT, ((lag, f"{late}x9 {late + 1}x{hold}"),), 10 + hold)
     coverage = _series(spec, metrics.WATCH_COVERAGE, {labels.SIGNAL.name: "mask"})
     low = float(spec.health.coverage_kept_ratio) * 0.1
     yield _trouble(spec, names.COVERAGE_ALERT, ((coverage, f"1x9 {low:g}x{2 * hold}"),), 10 + 2 * hold)
@@ -61,6 +64,7 @@ def health_scenarios(spec: Spec, step: int) -> Iterator[Scenario]:
     yield _trouble(spec, names.SERIES_REFUSED_ALERT, ((refused, "0x9 1x5"),), 10)
     errors = _series(spec, metrics.PROBE_ERRORS, {labels.SIGNAL.name: "attention"})
     yield _trouble(spec, names.PROBE_ERRORS_ALERT, ((errors, "_x10 1x5"),), 10)
+    yield from _overhead(spec, step)
     exports = _series(spec, metrics.EXPORTS, {labels.EXPORTER.name: "otlp", labels.OUTCOME.name: "error"})
     yield _trouble(spec, names.EXPORT_ERRORS_ALERT, ((exports, f"0x9 1+1x{2 * hold}"),), 10 + 2 * hold)
     stale = steps(spec.health.canary_stale_after, step) + hold + 2
@@ -77,6 +81,19 @@ def _silence(spec: Spec, step: int, hold: int) -> Iterator[Scenario]:
     heard = f"0+{step}x9 stale"
     yield _trouble(spec, names.SILENT_PROBE_ALERT, ((last, heard),), 10 + hold, "vanished")
     yield _trouble(spec, names.SILENT_PROBE_ALERT, (), 3 * hold, "absent")
+
+
+def _overhead(spec: Spec, step: int) -> Iterator[Scenario]:
+    """A probe above its share tells, once passes come; an idle model keeps its last ratio, and is left alone."""
+    hold, window = steps(600, step), steps(600, step)
+    limit = float(spec.health.overhead_ratio)
+    fires = 10 + window + hold
+    ratio = _series(spec, metrics.PROBE_OVERHEAD), f"{limit / 2:g}x9 {1.01 * limit:g}x{fires}"
+    passes = _series(spec, metrics.FORWARD_PASSES, {labels.PHASE.name: "decode", labels.OUTCOME.name: "ok"})
+    yield _trouble(spec, names.OVERHEAD_ALERT, (ratio, (passes, f"0+10x{fires}")), fires)
+    who = {names.SERVICE: spec.service}
+    idle = (quiet(fires, names.OVERHEAD_ALERT, who),)
+    yield Scenario(f"{names.OVERHEAD_ALERT}, idle", (ratio, (passes, f"10x{fires}")), idle)
 
 
 def _trouble(spec: Spec, alert: str, series: tuple[tuple[str, str], ...], fires: int, cause: str = "") -> Scenario:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 
 # Recorded series. `{window}` is a Prometheus duration. Each carries `slo`, `service` and `indicator`; all but the
-# objective and the info series also `model` and `model_version`; the budget has `model` alone, because a new release
-# does not buy a new budget. Which windows exist: `burn.recorded_windows`.
+# objective and the info series also the labels of the objective's group, `model` and `model_version` where nothing is
+# said; the budget has those of `budget_group`, because a new release does not buy a new budget. Which windows exist:
+# `burn.recorded_windows`.
 BAD_INCREASE = "locant:sli_bad_events:increase{window}"
 EVENTS_INCREASE = "locant:sli_events:increase{window}"
 ERROR_RATIO = "locant:sli_error:ratio{window}"
@@ -59,6 +60,8 @@ STALE_CANARY_ALERT = "LocantCanaryStale"
 COVERAGE_ALERT = "LocantCoverageLost"
 SERIES_REFUSED_ALERT = "LocantSeriesRefused"
 PROBE_ERRORS_ALERT = "LocantProbeErrors"
+OVERHEAD_ALERT = "LocantProbeOverhead"
+LAG_ALERT = "LocantObservationsLate"
 EXPORT_ERRORS_ALERT = "LocantExportErrors"
 
 # Runbooks, without `.md`. A positional fault has one more for each failure mode, named by its word.
@@ -71,6 +74,8 @@ STALE_CANARY_RUNBOOK = "canary_stale"
 COVERAGE_RUNBOOK = "coverage_lost"
 SERIES_REFUSED_RUNBOOK = "series_refused"
 PROBE_ERRORS_RUNBOOK = "probe_errors"
+OVERHEAD_RUNBOOK = "probe_overhead"
+LAG_RUNBOOK = "observations_late"
 EXPORT_ERRORS_RUNBOOK = "export_errors"
 
 

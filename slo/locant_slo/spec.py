@@ -90,6 +90,9 @@ class Health(Closed):
     canary_stale_after: Seconds = 21_600
     dropped_ratio: Ratio = Decimal("0.01")
     coverage_kept_ratio: Ratio = Decimal("0.5")
+    overhead_ratio: Ratio = Decimal("0.02")
+    """Twice the probe's default budget."""
+    observation_late_after: Seconds = 60
 
 
 class Routing(Closed):

@@ -17,7 +17,7 @@ ALERTS = "ALERTS"
 _ABOUT = ("alertname", names.SLO, names.TIER, names.SEVERITY)
 _ALERT_STEP_SECONDS, _RELEASE_STEP_SECONDS = 60, 300
 _PATIENCE_STEPS = 6
-"""A series that is missing for longer than five minutes has ended."""
+"""A release that is seen within the first half hour of what was read may be older."""
 
 
 @dataclass(frozen=True, slots=True)
