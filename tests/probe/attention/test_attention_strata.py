@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from locant.probe.attention.contract import PassContext
 from locant.probe.attention.rows import Rows
-from locant.probe.attention.strata import sample_rows, structural_rows, weighted_mean
+from locant.probe.attention.strata import reach_95, sample_rows, structural_rows, weighted_mean
 
 CPU = torch.device("cpu")
 
@@ -35,9 +35,9 @@ def test_weights_add_up_to_the_real_rows_and_fall_on_real_rows_only(
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(2, 500), st.integers(4, 64))
-def test_no_stratum_is_much_wider_than_twice_an_equal_one(queries: int, rows: int) -> None:
+def test_no_stratum_is_much_wider_than_one_of_as_many_equal_ones(queries: int, rows: int) -> None:
     found = sample_rows(context(None, 1, queries), rows, CPU)
-    assert float(found.weights.max()) <= 2.5 * queries / min(rows, queries) + 1
+    assert float(found.weights.max()) <= 4 / 3 * queries / min(rows, queries) + 1
 
 
 def test_every_row_stands_for_itself_on_average() -> None:
@@ -52,7 +52,7 @@ def test_every_row_stands_for_itself_on_average() -> None:
 
 def test_rows_at_the_start_are_drawn_more_often_than_their_share() -> None:
     found = sample_rows(context(None, 1, 4096), 32, CPU)
-    assert int((found.queries < 64).sum()) >= 8
+    assert int((found.queries < 64).sum()) >= 6
 
 
 def test_padded_sequences_are_sampled_as_often_as_long_ones() -> None:
@@ -85,18 +85,50 @@ def test_structure_is_looked_at_at_both_ends_and_past_the_window() -> None:
     assert {20, 36, 48, 49} <= set(found.queries[1].tolist())
 
 
-def _curves() -> dict[str, torch.Tensor]:
-    place = torch.arange(1024, dtype=torch.float64)
-    noise = torch.rand(1024, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    return {"entropy": (place + 2).log(), "share": 0.3 + 0.2 * noise, "distance": place * (0.4 + 0.2 * noise)}
+def _curves(length: int) -> dict[str, torch.Tensor]:
+    place = torch.arange(length, dtype=torch.float64)
+    noise = torch.rand(length, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    return {
+        "entropy": (place + 2).log(),
+        "share": 0.3 + 0.2 * noise,
+        "distance": place * (0.4 + 0.2 * noise),
+        "sink": (0.5 + noise) / (place + 1),
+    }
 
 
-def test_the_stated_interval_covers_the_mean_of_smooth_and_noisy_statistics() -> None:
-    rounds = 400
-    for name, values in _curves().items():
-        hits = 0
-        for seed in range(rounds):
-            rows: Rows = sample_rows(context(None, 1, 1024, seed), 32, CPU)
-            mean, error = weighted_mean(values[rows.queries], rows.weights.double())
-            hits += bool((mean - values.mean()).abs() <= 1.96 * error)
-        assert hits / rounds > 0.88, name
+def test_the_stated_interval_covers_the_mean_of_smooth_noisy_and_front_loaded_statistics() -> None:
+    rounds = 200
+    for batch, length in ((1, 1024), (8, 256), (32, 64)):
+        for name, curve in _curves(length).items():
+            if name == "sink" and batch == 32:
+                continue  # a single row of each sequence: few of them are first ones
+            values = curve * torch.linspace(0.5, 1.5, batch, dtype=torch.float64)[:, None]
+            hits = 0
+            for seed in range(rounds):
+                rows: Rows = sample_rows(context(None, batch, length, seed), 32, CPU)
+                mean, error = weighted_mean(values.gather(1, rows.queries), rows.weights.double())
+                hits += bool((mean - values.mean()).abs() <= reach_95(rows.weights) * error)
+            assert hits / rounds >= 0.9, (name, batch, hits / rounds)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 300), st.integers(1, 40), st.integers(0, 99))
+def test_over_many_seeds_the_weighted_mean_is_the_mean_of_all_rows(
+    batch: int, queries: int, rows: int, seed: int
+) -> None:
+    """Within four of its own standard errors; of a value whose first rows are a thousand times the last ones."""
+    drawn = torch.rand(batch, queries, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    values = drawn / torch.arange(1, queries + 1)
+    found = []
+    for draw in range(200):
+        sample = sample_rows(context(None, batch, queries, seed * 1000 + draw), rows, CPU)
+        found.append(weighted_mean(values[sample.index(), sample.queries], sample.weights.double())[0])
+    means = torch.stack(found)
+    apart = float((means.mean() - values.mean()).abs())
+    assert apart <= 4 * float(means.std()) / len(found) ** 0.5 + 1e-6 * float(values.mean())
+
+
+def test_the_interval_is_wider_than_two_errors_where_few_rows_carry_it() -> None:
+    many, few = (sample_rows(context(None, 1, 4096), rows, CPU).weights for rows in (256, 4))
+    assert 1.96 < reach_95(many) < 2.0
+    assert 2.5 < reach_95(few) < 6

@@ -1,7 +1,8 @@
 """Which query rows are looked at: one uniform row of every stratum, so that weighted sums are unbiased for all rows.
 
-Half of the strata are equally wide, the other half grow geometrically from the first row: mass on the first token falls
-like one over the row number, and equal strata alone miss most of it. No stratum is wider than twice an equal one.
+Strata are equally wide, but for the first one, which a quarter of them share and cut geometrically: mass on the first
+token falls like one over the row number, and equal strata alone miss most of it. What that costs the other statistics,
+and how often the interval of `weighted_mean` covers the truth: benchmarks/attention_coverage.py.
 """
 
 from __future__ import annotations
@@ -62,16 +63,40 @@ def structural_rows(context: PassContext, window: int | None, device: torch.devi
 def weighted_mean(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """The all-row mean and its standard error, from values [..., N, R] and weights [N, R] of `sample_rows`.
 
-    The error collapses neighbouring strata into pairs (Wolter, Introduction to Variance Estimation, ch. 2): the squared
-    difference of neighbours estimates their variance, and every stratum but the outermost serves in two pairs.
+    The error collapses neighbouring strata into pairs (Wolter, Introduction to Variance Estimation, ch. 2): half the
+    squared difference from each neighbour is what a stratum is thought to vary by. `reach_95` makes it an interval.
     """
+    if weights.shape[1] == 1:  # a row from each sequence: they are each other's neighbours
+        values, weights = values.transpose(-1, -2), weights.t()
     total = weights.sum()
     mean = (values * weights).sum((-2, -1)) / total
     apart = values[..., 1:] - values[..., :-1]
-    shared = weights[:, 1:] * weights[:, :-1]
-    variance = (apart.square() * shared).sum((-2, -1)) / 2
-    edges = weights.shape[1] / max(weights.shape[1] - 1, 1)
-    return mean, (variance * edges).sqrt() / total
+    variance = (apart.square() * _pair_weights(weights)).sum((-2, -1)) / 2
+    return mean, variance.sqrt() / total
+
+
+def reach_95(weights: Tensor) -> float:
+    """Standard errors on each side of a 95 % interval: Student's quantile for the pairs that the error rests on.
+
+    By their weights (Satterthwaite 1946), a third off because neighbouring pairs share a row; the quantile is its
+    expansion around the normal one, never beyond that of 2 degrees of freedom. Reads the device.
+    """
+    pairs = _pair_weights(weights if weights.shape[1] > 1 else weights.t()).double()
+    freedom = max(2 / 3 * float(pairs.sum().square() / pairs.square().sum().clamp_min(1e-300)), 2.0)
+    normal = 1.959964
+    return (
+        normal
+        + (normal**3 + normal) / (4 * freedom)
+        + (5 * normal**5 + 16 * normal**3 + 3 * normal) / (96 * freedom**2)
+    )
+
+
+def _pair_weights(weights: Tensor) -> Tensor:
+    """What each pair of neighbours counts for in the variance of the weighted sum, [N, R - 1]."""
+    pairs_of = torch.full_like(weights, 2.0)
+    pairs_of[:, 0] = pairs_of[:, -1] = 1.0
+    share = weights.square() / pairs_of
+    return share[:, 1:] + share[:, :-1]
 
 
 def _sequences(context: PassContext, rows: int, device: torch.device) -> Tensor | None:
@@ -94,13 +119,11 @@ def _real(context: PassContext, chosen: Tensor | None, count: int, device: torch
 
 def _stratum_ends(total: Tensor, count: int) -> Tensor:
     """Upper ends of `count` strata of [0, total), float64 [N, count], ascending; the last is `total`."""
-    geometric = count // 2 if count >= 4 else 0
+    geometric = count // 4
     equal = count - geometric
     ends = total * torch.arange(1, equal + 1, device=total.device) / equal
-    if not geometric:
-        return ends
     power = torch.arange(1, geometric + 1, device=total.device) / (geometric + 1)
-    return torch.cat([(total + 1) ** power - 1, ends], 1).sort(1).values
+    return torch.cat([(total / equal + 1) ** power - 1, ends], 1)
 
 
 def _column_of_rank(real: Tensor, rank: Tensor) -> Tensor:
