@@ -11,7 +11,7 @@ from torch import Tensor
 
 from locant.probe.attention.rows import HIDDEN, Rows, is_hidden, rows_of
 
-_SURELY_VISIBLE = -1e3
+SURELY_VISIBLE = -1e3
 """A mask value above this takes no key away; below it an old-style mask of -10000 may hide, or a bias may be steep."""
 
 
@@ -146,7 +146,7 @@ class KernelCall:
         hidden = ~visible
         if self.mask is not None:
             part = rows_of(self.mask, rows, 0, self.keys)
-            low = part if part.dtype == torch.bool else part > _SURELY_VISIBLE
+            low = part if part.dtype == torch.bool else part > SURELY_VISIBLE
             high = ~part if part.dtype == torch.bool else is_hidden(part)
             visible, hidden = visible & low.any(2), hidden | high.all(2)
         barred = self._barred(rows, 0, self.keys)
@@ -228,7 +228,7 @@ class ScoredCall:
     def sight(self, rows: Rows) -> Sight:
         """See `Attention`. Visible: the score is one that a mask cannot have lowered."""
         part = rows_of(self.given, rows, 0, self.keys)
-        return Sight((part > _SURELY_VISIBLE).any(2), is_hidden(part).all(2))
+        return Sight((part > SURELY_VISIBLE).any(2), is_hidden(part).all(2))
 
 
 def _of_head(table: Tensor | None, head: int) -> Tensor | None:

@@ -16,8 +16,11 @@ from locant.probe.attention.autocast import as_cast, autocast_dtype
 from locant.probe.attention.contract import PassContext, Sink
 from locant.probe.attention.engine import row_statistics
 from locant.probe.attention.fastest import Engine
+from locant.probe.attention.flex import UnreadableError
 from locant.probe.attention.functions import function_call
 from locant.probe.attention.interface import kernel_call
+from locant.probe.attention.kernels import kernel_targets
+from locant.probe.attention.met import Met
 from locant.probe.attention.modules import Member, members
 from locant.probe.attention.profiler import PassProfiler, Plan
 from locant.probe.effort import ATTENTION_EFFORTS, Effort, Look
@@ -51,7 +54,7 @@ class AttentionCapture:
         self._on_error = on_error
         self._members = members(model)
         self._model = model
-        self._seam = _seam(model, profile)
+        self._targets = _targets(model, profile)
         self._thread = threading.local()
         self._closed = False
 
@@ -60,23 +63,24 @@ class AttentionCapture:
 
         `look` says how closely, and is told what each layer took.
         """
-        if self._closed or self._seam is None or _is_compiled(self._model):
+        if self._closed or not self._targets or _is_compiled(self._model):
             return
         self.disarm()
         look = look or Look("attention", ATTENTION_EFFORTS[0])
         plan = Plan(min(self._rows, look.effort.rows), self._chosen(context, look.effort), self._profile, self._heads)
         recorder = _Armed(self._members, PassProfiler(context, plan, sink, self._engine), look, self._on_error)
-        self._seam.hold()
+        seams.SEAM.hold(self._targets)
         self._thread.recorder = recorder
         seams.set_recorder(recorder)
 
     def disarm(self) -> None:
         """Stop looking. Does nothing when this thread is not armed."""
-        if self._seam is None or getattr(self._thread, "recorder", None) is None:
+        recorder = getattr(self._thread, "recorder", None)
+        if recorder is None:
             return
         self._thread.recorder = None
-        seams.set_recorder(None)
-        self._seam.release()
+        seams.unset_recorder(recorder)
+        seams.SEAM.release(self._targets)
 
     def close(self) -> None:
         """Look at no further pass. A second call does nothing."""
@@ -111,6 +115,7 @@ class _Armed:
         self._look = look
         self._on_error = on_error
         self._order = 0
+        self._told: tuple[Any, PassProfiler] | None = None
 
     def interface(
         self, implementation: str, module: nn.Module, query: Tensor, key: Tensor, mask: Any, **more: Any
@@ -131,6 +136,8 @@ class _Armed:
                     shape = (id(mask), call.diagonal, call.window)
                     seen = as_cast(call, lowered) if member.layer in profiler.plan.layers else call
                     profiler.look(member.layer, seen, module, shape, mask)
+            except UnreadableError:
+                return
             except Exception as error:
                 self._failed(error)
 
@@ -139,18 +146,28 @@ class _Armed:
         profiler = self._profiler
         if profiler is None:
             return
-        first = args[0] if args and isinstance(args[0], Tensor) else None
+        first = next((value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None)
         if first is not None and capturing(first.device):
             return
         lowered = autocast_dtype(first.device) if first is not None else None
         with self._apart(first):
             try:
-                call = function_call(name, args, kwargs, profiler.context, profiler.plan.profile.heads)
-                if call is not None:
-                    profiler.look(self._order, as_cast(call, lowered), None, None, None)
+                met = function_call(name, args, kwargs, profiler.context, profiler.plan.profile.heads)
+                if met is not None:
                     self._order += 1
+                    self._profiler_of(met, profiler).look(self._order - 1, as_cast(met.call, lowered), None, None, None)
+            except UnreadableError:
+                return  # no error of ours: the layer stays unseen, as the pass's coverage says
             except Exception as error:
                 self._failed(error)
+
+    def _profiler_of(self, met: Met, profiler: PassProfiler) -> PassProfiler:
+        """The pass's own profiler, or one for a context that a kernel was told; layers are mostly told the same."""
+        if met.told is None:
+            return profiler
+        if self._told is None or not _same(self._told[0], met.told):
+            self._told = met.told, profiler.in_context(met.context)
+        return self._told[1]
 
     @contextmanager
     def _apart(self, tensor: Tensor | None) -> Iterator[None]:
@@ -165,17 +182,23 @@ class _Armed:
             self._on_error(error)
 
 
-def _seam(model: nn.Module, profile: ModelProfile) -> seams.Seam | None:
-    """Where this model's attention can be met. None where a call does not say whether it is self or cross attention.
+def _same(one: Any, other: Any) -> bool:
+    """Whether a kernel was told the same: the same tensor, whose numbers nobody reads, or an equal number."""
+    return one is other or (isinstance(one, int) and isinstance(other, int) and one == other)
 
-    None for compiled models too: their graphs hold the kernels, and a replaced function would have them built anew.
+
+def _targets(model: nn.Module, profile: ModelProfile) -> Sequence[seams.Target]:
+    """Where this model's attention can be met. Nowhere if a call does not say whether it is self or cross attention.
+
+    Nor in compiled models: their graphs hold the kernels, and a replaced function would have them built anew.
     """
     if any(_is_compiled(module) for module in model.modules()):
-        return None
+        return ()
     if seams.uses_interface(model):
-        return seams.INTERFACE
-    crosses = any(isinstance(module, nn.TransformerDecoderLayer) for module in model.modules())
-    return None if crosses or profile.kind == "encoder_decoder" else seams.TORCH_FUNCTIONS
+        return seams.interface_targets()
+    if profile.kind == "encoder_decoder" or any(isinstance(m, nn.TransformerDecoderLayer) for m in model.modules()):
+        return ()
+    return (*seams.function_targets(), *kernel_targets(model))
 
 
 def _is_compiled(module: nn.Module) -> bool:

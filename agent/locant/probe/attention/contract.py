@@ -16,7 +16,8 @@ class PassContext:
     Keys count from the start of the sequence, cached ones first (K = cached + Q, or more for a static cache).
     `key_padding`: bool [B, K], True where the key is padding. `key_request`, int64 [B, K]: which request of a
     packed row a key belongs to. `query_real`, bool [B, Q]. None where it is not known or there is nothing to tell.
-    `cached`: tokens that the cache counts before this pass (a 0-d tensor where the device counts; None: unknown).
+    `cached`: tokens that the cache counts before this pass (None: unknown). Where the device counts a 0-d tensor, [B]
+    where sequences differ.
     `own_mask`: the caller made the mask itself (4-D or a block mask), so that it may mean anything.
     `blocks`: the family lets blocks of tokens (images, prefixes) see each other in a causal layer.
     `two_way`: the family is known to look both ways in every layer.

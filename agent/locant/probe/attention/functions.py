@@ -11,21 +11,29 @@ from torch.nn import functional
 
 from locant.probe.attention.calls import Attention, KernelCall, ScoredCall
 from locant.probe.attention.contract import PassContext
+from locant.probe.attention.flash import flash_call
+from locant.probe.attention.flex import flex_call
+from locant.probe.attention.kernels import FLASH, FLEX
+from locant.probe.attention.met import Met
 
 
 def function_call(
     name: str, args: Sequence[Any], kwargs: dict[str, Any], context: PassContext, heads: int
-) -> Attention | None:
+) -> Met | None:
     """The attention that this call computes; None for every other use of the function."""
-    if name == "scaled_dot_product_attention":
-        found: Attention | None = _sdpa(context, *args, **kwargs)
+    if name in FLASH:
+        return flash_call(kwargs, context)
+    if name == FLEX:
+        found: Attention | None = flex_call(kwargs, context)
+    elif name == "scaled_dot_product_attention":
+        found = _sdpa(context, *args, **kwargs)
     elif name == "softmax":
         found = _softmax(context, heads, *args, **kwargs)
     elif name == "_native_multi_head_attention":
         found = _native_attention(context, args)
     else:
         found = _encoder_layer(context, args)
-    return found if found is not None and found.batch == context.batch else None
+    return Met(found, context) if found is not None and found.batch == context.batch else None
 
 
 def _sdpa(

@@ -34,7 +34,8 @@ def lay_out(context: PassContext, keys: int, rows: Rows) -> Layout:
     """The layout of a call with `keys` keys. Caches keep the newest key last, or at its place when they have room left.
 
     A cache of `cached` tokens before the call: query 0 stands at column min(cached, K - Q). That holds for a cache that
-    grows (K = cached + Q), one that forgets (K smaller), and one with room left (K larger).
+    grows (K = cached + Q), one that forgets (K smaller), and one with room left (K larger). Caches that count every
+    sequence by itself forget nothing.
     """
     spare = keys - context.queries
     cached = context.cached
@@ -45,8 +46,9 @@ def lay_out(context: PassContext, keys: int, rows: Rows) -> Layout:
         return Layout(nowhere, nowhere, None, None, 0, located=False, complete=False)
     if isinstance(cached, Tensor):
         cached = cached.to(rows.queries.device)
-        offset: int | Tensor = cached.clamp(max=spare)
-        first: int | Tensor = cached - offset
+        standing = cached.clamp(max=spare)
+        offset: int | Tensor = rows.of(standing)[:, None] if cached.dim() else standing
+        first: int | Tensor = 0 if cached.dim() else cached - standing
     else:
         offset, first = min(cached, spare), max(cached - spare, 0)
     own = rows.queries + offset

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -77,6 +77,15 @@ class PassProfiler:
         self._sink(
             self._statistics(layer, call, geometry, known[0]) if chosen else _structure_only(layer, call, known[0])
         )
+
+    def in_context(self, context: PassContext) -> PassProfiler:
+        """The same pass as a kernel was told it. What one packed row shows is said of every sequence in it."""
+        batch, sink = self.context.batch, self._sink
+
+        def hand_over(found: LayerStatistics) -> None:
+            sink(replace(found, visibility=found.visibility.expand(batch, -1)))
+
+        return PassProfiler(context, self.plan, hand_over if context.batch != batch else sink, self._engine)
 
     def _elsewhere(self, device: torch.device) -> PassProfiler:
         """The same pass on another device, for a model whose layers are spread over several."""

@@ -11,6 +11,7 @@ import functools
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 Function = Callable[..., Any]
 Target = tuple[Any, str, Callable[[Function], Function]]
 """An owner, the name of its attribute, and what makes a replacement of the original."""
+Arrange = Callable[[Sequence[Any], dict[str, Any]], tuple[Sequence[Any], dict[str, Any]]]
 
 
 class Recorder(Protocol):
@@ -51,48 +53,66 @@ FUNCTIONS: tuple[tuple[Any, str], ...] = (
 """Functions of torch through which other attention runs: fused, written out, and the native fast paths."""
 
 
-def set_recorder(recorder: Recorder | None) -> None:
-    """Arm or disarm the calling thread."""
+def set_recorder(recorder: Recorder) -> None:
+    """Arm the calling thread."""
     _slot.recorder = recorder
 
 
-class Seam:
-    """Attributes replaced while any pass is armed; the last to let go restores them, if nobody else replaced them.
+def unset_recorder(recorder: Recorder) -> None:
+    """Disarm the calling thread, unless another model's pass has armed it since."""
+    if _slot.recorder is recorder:
+        _slot.recorder = None
 
-    The replacements are made once, so that a compiler that guards on them sees the same two functions for ever.
+
+class Seam:
+    """Attributes replaced while any pass is armed; who lets go of one last restores it, if nobody else replaced it.
+
+    A replacement is made once for a function, so that a compiler that guards on them sees the same two for ever.
     """
 
-    def __init__(self, targets: Callable[[], Sequence[Target]]) -> None:
-        self._targets = targets
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._holders = 0
-        self._made: dict[tuple[int, str], tuple[Function, Function]] = {}
-        self._put: list[tuple[Any, str, Function, Function]] = []
+        self._made: dict[int, tuple[Function, Function]] = {}
+        self._held: dict[tuple[int, str], _Held] = {}
 
-    def hold(self) -> None:
-        """Put the replacements in place, or count one more holder."""
+    def hold(self, targets: Sequence[Target]) -> None:
+        """Put replacements in place, or count one more holder of each."""
         with self._lock:
-            self._holders += 1
-            if self._holders > 1:
-                return
-            for owner, name, make in self._targets():
-                original = getattr(owner, name)
-                made = self._made.get((id(owner), name))
-                if made is None or made[0] is not original:
-                    made = self._made[id(owner), name] = (original, make(original))
-                setattr(owner, name, made[1])
-                self._put.append((owner, name, *made))
+            for owner, name, make in targets:
+                held = self._held.get((id(owner), name))
+                if held is None:
+                    held = self._held[id(owner), name] = self._replace(owner, name, make)
+                held.holders += 1
 
-    def release(self) -> None:
-        """Count one holder less; the last one restores what was there."""
+    def release(self, targets: Sequence[Target]) -> None:
+        """Count one holder of each less; the last one restores what was there."""
         with self._lock:
-            self._holders -= 1
-            if self._holders > 0:
-                return
-            for owner, name, original, replaced in self._put:
-                if getattr(owner, name, None) is replaced:
-                    setattr(owner, name, original)
-            self._put.clear()
+            for owner, name, _ in targets:
+                held = self._held[id(owner), name]
+                held.holders -= 1
+                if not held.holders:
+                    del self._held[id(owner), name]
+                    if held.original is not None and getattr(owner, name, None) is held.replacement:
+                        setattr(owner, name, held.original)
+
+    def _replace(self, owner: Any, name: str, make: Callable[[Function], Function]) -> _Held:
+        original = getattr(owner, name, None)
+        if original is None:
+            return _Held(None, None)
+        made = self._made.get(id(original))
+        if made is None:
+            made = self._made[id(original)] = (original, make(original))
+        setattr(owner, name, made[1])
+        return _Held(*made)
+
+
+@dataclass(slots=True)
+class _Held:
+    """`original` is None where the owner has lost its attribute."""
+
+    original: Function | None
+    replacement: Function | None
+    holders: int = 0
 
 
 def _gate(lookup: Function) -> Function:
@@ -130,7 +150,15 @@ def _observed(
         _slot.recorder = recorder
 
 
-def _watched(name: str, original: Function) -> Function:
+def _as_given(args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
+    return args, kwargs
+
+
+def watched(name: str, original: Function, arrange: Arrange = _as_given, *, afterwards: bool = False) -> Function:
+    """`original` with a look at its arguments where the thread is armed, before it runs or `afterwards`.
+
+    `arrange` makes of them what the recorder is given.
+    """
     compiling = torch.compiler.is_compiling
 
     @functools.wraps(original)
@@ -140,28 +168,31 @@ def _watched(name: str, original: Function) -> Function:
         recorder = _slot.recorder
         _slot.recorder = None
         try:
-            recorder.function(name, args, kwargs)
-            return original(*args, **kwargs)
+            if not afterwards:
+                recorder.function(name, *arrange(args, kwargs))
+            found = original(*args, **kwargs)
+            if afterwards:
+                recorder.function(name, *arrange(args, kwargs))
+            return found
         finally:
             _slot.recorder = recorder
 
     return function
 
 
-def _interface_targets() -> Sequence[Target]:
+def interface_targets() -> Sequence[Target]:
+    """transformers' lookup of its attention functions."""
     interface = getattr(sys.modules.get("transformers.modeling_utils"), "AttentionInterface", None)
     return [] if interface is None else [(interface, "get_interface", _gate)]
 
 
-def _function_targets() -> Sequence[Target]:
-    return [(owner, name, functools.partial(_watched, name)) for owner, name in FUNCTIONS]
+def function_targets() -> Sequence[Target]:
+    """The functions of torch."""
+    return [(owner, name, functools.partial(watched, name)) for owner, name in FUNCTIONS]
 
 
-INTERFACE = Seam(_interface_targets)
-"""Held from arm to disarm, by captures on transformers models."""
-
-TORCH_FUNCTIONS = Seam(_function_targets)
-"""Held from arm to disarm, by captures on models without the interface."""
+SEAM = Seam()
+"""Held from arm to disarm by every capture, with the targets of its own model."""
 
 
 def uses_interface(model: nn.Module) -> bool:

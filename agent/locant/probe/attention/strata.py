@@ -17,6 +17,7 @@ NOT_RELIABLE = frozenset({"first_token_mass"})
 """Statistics whose 95 % interval from one pass covers the truth too rarely in single heads: few rows carry them."""
 
 _STRUCTURAL_STRATA = 4
+_OPENINGS = 2
 
 
 def sample_rows(context: PassContext, rows: int, device: torch.device) -> Rows:
@@ -57,7 +58,18 @@ def structural_rows(context: PassContext, window: int | None, device: torch.devi
         picks.append(torch.full_like(last, window))
     rank = torch.cat(picks, 1).clamp_min(0).minimum(last.clamp_min(0))
     queries = _column_of_rank(everyone, rank)
+    if context.key_request is not None:
+        queries = torch.cat([queries, _openings(context, device)], 1)
     return Rows(None, queries, (total > 0).float().expand(-1, queries.shape[1]))
+
+
+def _openings(context: PassContext, device: torch.device) -> Tensor:
+    """The first rows of some requests of a packed row, where a boundary that comes too late shows, int64 [B, 2]."""
+    assert context.key_request is not None
+    owner = context.key_request.to(device).expand(context.batch, -1)[:, : context.queries]
+    opens = torch.nn.functional.pad(owner[:, 1:] != owner[:, :-1], (1, 0))
+    draw = uniform(context.seed + 3, (context.batch, _OPENINGS), device)
+    return _column_of_rank(opens, (draw * opens.sum(1, keepdim=True)).floor().long())
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
