@@ -31,7 +31,8 @@ from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 
 from locant.probe.attention.calls import KernelCall
 from locant.probe.attention.contract import PassContext
-from locant.probe.attention.engine import ROW_STATISTICS, row_statistics
+from locant.probe.attention.contract import STATISTICS
+from locant.probe.attention.engine import row_statistics
 from locant.probe.attention.fastest import FastestEngine
 from locant.probe.attention.layout import Layout, lay_out
 from locant.probe.attention.profiler import PassProfiler, Plan
@@ -163,7 +164,7 @@ def ready_engine(layer: Layer) -> FastestEngine:
     errors: list[Exception] = []
     engine = FastestEngine(errors.append)
     for _ in range(4):
-        engine(layer.call, layer.rows, layer.layout, relative=False)
+        engine(layer.call, layer.rows, layer.layout)
         for thread in threading.enumerate():
             if thread.name == "locant-compile":
                 thread.join(60)
@@ -188,13 +189,13 @@ def exactness(bench: Bench) -> Iterator[Line]:
     for heads, groups, size in ((8, 2, 128), (4, 4, 80)):
         layer = layer_of(bench, 300, heads, groups, size)
         engine = ready_engine(layer)
-        found = engine(layer.call, layer.rows, layer.layout, relative=False)
-        again = engine(layer.call, layer.rows, layer.layout, relative=False)
+        found = engine(layer.call, layer.rows, layer.layout)
+        again = engine(layer.call, layer.rows, layer.layout)
         there = KernelCall(layer.call.query.cpu(), layer.call.key.cpu(), layer.call.scale, diagonal=0)
         wanted = reference_statistics(there, 0)
         worst = max(
             float(((found[place].cpu().double() - of_rows(wanted[name], layer)).abs() / scale_of(name, layer)).amax())
-            for place, name in enumerate(ROW_STATISTICS)
+            for place, name in enumerate(STATISTICS)
             if name != "relative_entropy"
         )
         by = "Triton" if engine.launches else "torch"
@@ -238,10 +239,10 @@ def layers(bench: Bench) -> Iterator[Line]:
         layout = layer.layout
 
         def statistics_alone(layer: Layer = layer, engine: FastestEngine = engine, layout: Layout = layout) -> object:
-            return engine(layer.call, layer.rows, layout, relative=False)
+            return engine(layer.call, layer.rows, layout)
 
         def torch_alone(layer: Layer = layer, layout: Layout = layout) -> object:
-            return row_statistics(layer.call, layer.rows, layout, relative=False)
+            return row_statistics(layer.call, layer.rows, layout)
 
         def look(layer: Layer = layer, engine: FastestEngine = engine) -> object:
             found: list[object] = []

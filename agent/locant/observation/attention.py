@@ -28,6 +28,10 @@ class AttentionFacts:
     recency_mass: tuple[float, ...]
     largest_weight: tuple[float, ...]
     cross_mass: tuple[float, ...] = ()
+    window_mass: tuple[float, ...] = ()
+    relative_entropy: tuple[float, ...] = ()
+    log_distance: tuple[float, ...] = ()
+    log_sum_exp: tuple[float, ...] = ()
     heads: tuple[int, ...] = ()  # which heads the tuples are of; empty: all, in order
     heat_head: int = -1
     heat_bins: int = 0

@@ -73,7 +73,7 @@ def main() -> None:
     }
     for name in sys.argv[2:]:
         call, rows, context = variants[name]
-        launches, _ = triton_engine.prepare(call, rows, lay_out(context, call.keys, rows), 64, relative=False)
+        launches, _ = triton_engine.prepare(call, rows, lay_out(context, call.keys, rows), 64)
         for launch in launches:
             target, options = GPUTarget("cuda", int(sys.argv[1]), 32), triton_engine._OPTIONS
             found = triton.compile(source_of(launch), target=target, options=options)

@@ -8,8 +8,7 @@ import torch
 from hypothesis import strategies as st
 
 from locant.probe.attention.calls import KernelCall
-from locant.probe.attention.contract import PassContext
-from locant.probe.attention.engine import ROW_STATISTICS
+from locant.probe.attention.contract import STATISTICS, PassContext
 from locant.probe.attention.reference import dense_scores, reference_statistics
 from locant.probe.attention.rows import Rows
 
@@ -85,7 +84,7 @@ def compare(found: torch.Tensor, call: KernelCall, context: PassContext, window:
     assert isinstance(context.cached, int)
     wanted = reference_statistics(call, context.cached, context.key_padding, context.key_request, window)
     sighted = (dense_scores(call) > -1e3).any(-1)
-    for name, values in zip(ROW_STATISTICS, found, strict=True):
+    for name, values in zip(STATISTICS, found, strict=True):
         reference = wanted[name].permute(0, 2, 1)
         judged = sighted.permute(0, 2, 1)
         torch.testing.assert_close(

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from locant.probe.attention.calls import KernelCall, ScoredCall
-from locant.probe.attention.contract import PassContext
-from locant.probe.attention.engine import ROW_STATISTICS, heat_map, row_statistics
+from locant.probe.attention.contract import STATISTICS, PassContext
+from locant.probe.attention.engine import heat_map, row_statistics
 from locant.probe.attention.layout import lay_out
 from locant.probe.attention.reference import dense_scores, dense_weights
 from locant.probe.attention.rows import Rows
@@ -72,9 +72,9 @@ def test_a_mask_function_counts_like_the_mask_it_stands_for() -> None:
     rows = every_row(call)
     found = row_statistics(call, rows, lay_out(context, 12, rows))
     compare(found, call, context, None)
-    assert found[ROW_STATISTICS.index("cross_mass")].max() == 0
+    assert found[STATISTICS.index("cross_mass")].max() == 0
     leaking = row_statistics(replace(call, allows=None, diagonal=0), rows, lay_out(context, 12, rows))
-    assert leaking[ROW_STATISTICS.index("cross_mass")].max() > 0.5
+    assert leaking[STATISTICS.index("cross_mass")].max() > 0.5
 
 
 @pytest.mark.parametrize("batch", [1, 3])

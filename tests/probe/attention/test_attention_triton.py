@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 
 from locant.probe.attention.calls import KernelCall, ScoredCall
 from locant.probe.attention.contract import PassContext
-from locant.probe.attention.engine import ROW_STATISTICS, row_statistics
+from locant.probe.attention.contract import STATISTICS
+from locant.probe.attention.engine import row_statistics
 from locant.probe.attention.fastest import FastestEngine
 from locant.probe.attention.layout import Layout, lay_out
 from locant.probe.attention.rows import Rows
@@ -43,7 +44,7 @@ def moved(value: Any) -> Any:
 def launched(call: KernelCall, rows: Rows, layout: Layout, window: int | None = None) -> torch.Tensor:
     """The statistics by the kernels alone."""
     assert triton_engine.supports(call)
-    launches, found = triton_engine.prepare(call, rows, layout, window, relative=True)
+    launches, found = triton_engine.prepare(call, rows, layout, window)
     for launch in launches:
         launch.run()
     return found.cpu()
@@ -98,7 +99,7 @@ def test_they_equal_the_torch_engine(case: str) -> None:
     wanted = row_statistics(call, chosen, lay_out(context, 70, chosen), 6)
     rows = moved(chosen)
     found = launched(moved(call), rows, lay_out(moved(context), 70, rows), 6)
-    for name, ours, theirs in zip(ROW_STATISTICS, found, wanted, strict=True):
+    for name, ours, theirs in zip(STATISTICS, found, wanted, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
 
 

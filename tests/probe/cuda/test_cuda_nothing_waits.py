@@ -77,7 +77,7 @@ def test_what_the_triton_kernels_are_handed_waits_for_nothing(situation: tuple[K
     call, context, window = situation
     with torch.no_grad(), NoWaiting(tensors_of(call, context)):
         rows = sample_rows(context, 6, call.device)
-        triton_engine.prepare(call, rows, lay_out(context, call.keys, rows), window, relative=False)
+        triton_engine.prepare(call, rows, lay_out(context, call.keys, rows), window)
 
 
 def inputs(queries: int, **more: Any) -> RowInputs:

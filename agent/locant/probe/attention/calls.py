@@ -129,10 +129,10 @@ class KernelCall:
         for added in (self.bias, self.mask):
             if added is not None:
                 part = rows_of(added, rows, start, stop)
-                lowered = part.dtype != torch.bool
-                found = found.add_(part.float().clamp_min(HIDDEN)) if lowered else found.masked_fill_(~part, HIDDEN)
+                kept = part.dtype == torch.bool
+                found = found.clamp_max_(_ceiling(~part)) if kept else found.add_(part.float().clamp_min(HIDDEN))
         barred = self._barred(rows, start, stop)
-        return found if barred is None else found.masked_fill_(barred[:, :, None], HIDDEN)
+        return found if barred is None else found.clamp_max_(_ceiling(barred)[:, :, None])
 
     def reach(self, rows: Rows) -> list[int] | None:
         """See `Attention`."""
@@ -160,13 +160,20 @@ class KernelCall:
         return (~self.allows(batch, head, rows.queries[:, :, None], keys)).expand(*rows.queries.shape, len(keys))
 
     def _products(self, rows: Rows, start: int, stop: int) -> Tensor:
-        queries = self.query[rows.index(), :, rows.queries].float()
         keys = rows.of(self.key[:, :, start:stop]).float()
-        count, sampled, heads, size = queries.shape
-        groups = keys.shape[1]
-        grouped = (queries * self.scale).transpose(1, 2).reshape(count, groups, heads // groups * sampled, size)
+        (count, sampled), (heads, groups) = rows.queries.shape, (self.heads, keys.shape[1])
+        grouped = self._queries(rows).view(count, groups, heads // groups * sampled, -1)
         found = grouped @ keys.transpose(-1, -2)
         return found.view(count, heads, sampled, stop - start).transpose(1, 2)
+
+    def _queries(self, rows: Rows) -> Tensor:
+        """The sampled queries, scaled: float32 [N, H, R, D]."""
+        if self.batch == 1 and rows.sequences is None:
+            found = self.query.index_select(2, rows.queries[0])
+        else:
+            head = torch.arange(self.heads, device=self.device)[:, None]
+            found = self.query[rows.index()[:, :, None], head, rows.queries[:, None]]
+        return found.float() * self.scale
 
     def _barred(self, rows: Rows, start: int, stop: int) -> Tensor | None:
         """Keys that the kernel hides by itself, bool [N, R, stop - start]; None when it hides nothing."""
@@ -229,6 +236,12 @@ class ScoredCall:
         """See `Attention`. Visible: the score is one that a mask cannot have lowered."""
         part = rows_of(self.given, rows, 0, self.keys)
         return Sight((part > SURELY_VISIBLE).any(2), is_hidden(part).all(2))
+
+
+def _ceiling(hidden: Tensor) -> Tensor:
+    """What scores are bounded by, float32: `HIDDEN` where a key is hidden, nothing elsewhere."""
+    least, most = (torch.full((), value, dtype=torch.float32, device=hidden.device) for value in (HIDDEN, torch.inf))
+    return torch.where(hidden, least, most)
 
 
 def _of_head(table: Tensor | None, head: int) -> Tensor | None:

@@ -68,17 +68,21 @@ class LayerStatistics:
     heat_rows: torch.Tensor | None = None
 
 
-STATISTICS = (
+LINEAR = (
     "padding_mass",
-    "entropy",
-    "distance",
-    "first_token_mass",
-    "future_mass",
-    "self_mass",
-    "recency_mass",
-    "largest_weight",
     "cross_mass",
+    "future_mass",
+    "window_mass",
+    "self_mass",
+    "first_token_mass",
+    "recency_mass",
+    "distance",
+    "log_distance",
 )
+"""Statistics that are sums of weight times a property of the (query, key) pair."""
+
+STATISTICS = (*LINEAR, "entropy", "relative_entropy", "largest_weight", "log_sum_exp")
+"""What the engines give, in their order."""
 
 Sink = Callable[[LayerStatistics], None]
 """Takes each layer's result, on the model's thread, as soon as it is launched."""

@@ -7,34 +7,19 @@ of keys is normalised by itself and merged by its share of all weight.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
 from locant.probe.attention.calls import Attention
+from locant.probe.attention.contract import LINEAR
 from locant.probe.attention.layout import Layout
-from locant.probe.attention.rows import HIDDEN as _HIDDEN
 from locant.probe.attention.rows import Rows
 
 RECENT_KEYS = 16
 """Recency mass is the weight on a query's own key and the 15 before it."""
-
-LINEAR = (
-    "padding_mass",
-    "cross_mass",
-    "future_mass",
-    "window_mass",
-    "self_mass",
-    "first_token_mass",
-    "recency_mass",
-    "distance",
-    "log_distance",
-)
-"""Statistics that are sums of weight times a property of the (query, key) pair."""
-
-ROW_STATISTICS = (*LINEAR, "entropy", "relative_entropy", "largest_weight", "log_sum_exp")
-"""What `row_statistics` gives, in its order."""
+_MIDDLE = (RECENT_KEYS - 1) / 2
 
 _CHUNK_SCORES = 1 << 18
 """Scores at a time: a mebibyte, which stays near a core from the product to the last sum."""
@@ -43,32 +28,28 @@ _UNSEEN = -3e4
 
 
 def row_statistics(
-    call: Attention,
-    rows: Rows,
-    layout: Layout,
-    window: int | None = None,
-    *,
-    keys_at_once: int | None = None,
-    relative: bool = True,
+    call: Attention, rows: Rows, layout: Layout, window: int | None = None, *, keys_at_once: int | None = None
 ) -> Tensor:
-    """float32 [len(ROW_STATISTICS), N, R, H]: the statistics of every sampled row and head.
+    """float32 [len(contract.STATISTICS), N, R, H]: the statistics of every sampled row and head.
 
     Distances are in columns. Masses whose property is not known (no padding, no requests, no window) are 0. A row that
-    sees nothing has zeros and a log-sum-exp of -inf. Entropy is in nats and over the keys only, sinks excluded. Without
-    `relative` the visible keys are not counted, nor logarithms of distances taken: both statistics are 0.
+    sees nothing has zeros and a log-sum-exp of -inf. Entropy is in nats and over the keys only, sinks excluded.
     """
     reach = call.reach(rows)
     causal = reach is not None and all(
         last <= own for last, own in zip(reach, layout.own.amin(0).tolist(), strict=True)
     )
-    sums = _Sums(call, rows, layout, window, relative=relative, causal=causal)
+    pairs = _Pairs(layout, window, causal)
     step = keys_at_once or max(_CHUNK_SCORES // (rows.queries.numel() * call.heads), 64)
-    for start in range(0, call.keys, step):
-        first = next((row for row, last in enumerate(reach) if last >= start), len(reach)) if reach and start else 0
+    sums = _Sums(call.scores(rows, 0, min(step, call.keys)), pairs.properties(0, 0, min(step, call.keys)))
+    for start in range(step, call.keys, step):
+        stop = min(start + step, call.keys)
+        first = next((row for row, last in enumerate(reach) if last >= start), len(reach)) if reach else 0
         if reach and first == len(reach):
             break
-        sums.add(call, start, min(start + step, call.keys), first)
-    return sums.finish(call.sinks)
+        scores = call.scores(rows.since(first), start, stop)
+        sums.merge(first, _Sums(scores, pairs.properties(first, start, stop)))
+    return sums.finish(pairs.names, call.sinks)
 
 
 def heat_map(call: Attention, rows: Rows, layout: Layout, head: int, bins: int, span: int) -> tuple[Tensor, Tensor]:
@@ -76,13 +57,10 @@ def heat_map(call: Attention, rows: Rows, layout: Layout, head: int, bins: int, 
 
     Bin b holds tokens [b, b + 1) * span / bins of the sequence, cached ones included; keys no longer stored have none.
     """
-    mass = binned_mass(call.only(head), rows, layout, bins, span)
-    counted = rows.weights > 0
-    bin_of_row = _bin(layout.own + layout.first_stored, bins, span).flatten()
-    heat = torch.zeros(bins, bins, device=call.device)
-    heat.index_add_(0, bin_of_row, (mass * counted[..., None]).flatten(0, 1))
-    per_bin = torch.zeros(bins, dtype=torch.int64, device=call.device)
-    return heat, per_bin.index_add_(0, bin_of_row, counted.flatten().long())
+    mass = binned_mass(call.only(head), rows, layout, bins, span).flatten(0, 1)
+    member = _members((layout.own + layout.first_stored).flatten(), bins, span)
+    member *= (rows.weights > 0).flatten()[:, None]
+    return member.T @ mass, member.sum(0).long()
 
 
 def binned_mass(call: Attention, rows: Rows, layout: Layout, bins: int, span: int) -> Tensor:
@@ -91,107 +69,102 @@ def binned_mass(call: Attention, rows: Rows, layout: Layout, bins: int, span: in
     if call.sinks is not None:
         scores = torch.cat([scores, call.sinks[0].float().expand(*scores.shape[:2], 1)], -1)
     seen = scores[..., : call.keys].amax(-1, keepdim=True) > _UNSEEN
-    weights = scores.softmax(-1)[..., : call.keys] * seen
-    target = _bin(torch.arange(call.keys, device=call.device) + layout.first_stored, bins, span)
-    empty = torch.zeros(*weights.shape[:2], bins, device=call.device)
-    return empty.index_add_(2, target, weights)
+    weights = scores.softmax(-1)[..., : call.keys]
+    place = torch.arange(call.keys, device=call.device) + layout.first_stored
+    return torch.where(seen, weights @ _members(place, bins, span), 0.0)
 
 
-def _bin(place: Tensor, bins: int, span: int) -> Tensor:
-    return (place * bins // span).clamp(0, bins - 1)
+def _members(place: Tensor, bins: int, span: int) -> Tensor:
+    """Which bin each place is in: float32 [places, bins], a single 1 in every line."""
+    bin_of = (place * bins // span).clamp_(0, bins - 1)
+    return (bin_of[:, None] == torch.arange(bins, device=place.device)).float()
+
+
+class _Pairs:
+    """The properties of (query, key) pairs that the linear statistics of `names` weigh.
+
+    Left out is what is 0 for want of what it is about: padding, requests, a window, later keys of a causal call.
+    """
+
+    def __init__(self, layout: Layout, window: int | None, causal: bool) -> None:
+        self._layout, self._window = layout, window
+        self._opening = first_column(layout)
+        known = {
+            "padding_mass": layout.padding is not None,
+            "cross_mass": layout.request is not None,
+            "future_mass": not causal,
+            "window_mass": window is not None,
+        }
+        self.names = tuple(name for name in LINEAR if known.get(name, True))
+
+    def properties(self, first: int, start: int, stop: int) -> Tensor:
+        """Of keys [start, stop) and the rows since `first`: float32 [N, R, len(names), stop - start].
+
+        Columns are exact in float32 up to 16 million.
+        """
+        layout, own = self._layout, self._layout.own[:, first:, None].float()
+        key = torch.arange(start, stop, dtype=torch.float32, device=own.device)
+        back = own - key
+        table = torch.empty(*own.shape[:2], len(self.names), stop - start, dtype=torch.float32, device=own.device)
+        of = dict(zip(self.names, table.unbind(2), strict=True))
+        torch.abs(back, out=of["distance"])
+        torch.log1p(of["distance"], out=of["log_distance"])
+        torch.eq(back, 0, out=of["self_mass"])
+        torch.eq(key, self._opening[:, first:], out=of["first_token_mass"])
+        torch.le((back - _MIDDLE).abs_(), _MIDDLE, out=of["recency_mass"])
+        if "future_mass" in of:
+            torch.lt(back, 0, out=of["future_mass"])
+        if self._window is not None:
+            torch.ge(back, self._window, out=of["window_mass"])
+        if layout.padding is not None:
+            of["padding_mass"].copy_(layout.padding[:, None, start:stop])
+        if layout.request is not None:
+            of["cross_mass"].copy_(foreign(layout, start, stop)[:, first:])
+        return table
 
 
 class _Sums:
-    """What a softmax over all keys so far says of each row; every sum is [N, R, H].
+    """What a softmax over some keys says of each row; every sum is [N, R, H].
 
-    `lse` is the log-sum-exp, `linear` the statistics under the softmax, `below` the mean of the scores less `lse`,
-    which is the entropy with its sign changed, `seen` the visible keys.
+    `lse` is the log-sum-exp, `below` the mean of the scores less `lse`, which is the entropy with its sign changed,
+    `seen` the visible keys, `linear` [N, R, H, P] the means of the properties [N, R, P, C].
     """
 
-    def __init__(
-        self, call: Attention, rows: Rows, layout: Layout, window: int | None, *, relative: bool, causal: bool
-    ) -> None:
-        self._rows, self._layout, self._window = rows, layout, window
-        self._relative, self._causal = relative, causal
-        shape = (*rows.queries.shape, call.heads)
-        self.lse = torch.full(shape, _HIDDEN * 2, device=call.device)
-        self.below = torch.zeros(shape, device=call.device)
-        self.largest = torch.full(shape, _HIDDEN * 2, device=call.device)
-        self.seen = torch.zeros(shape, device=call.device)
-        self.linear = torch.zeros(len(LINEAR), *shape, device=call.device)
-
-    def add(self, call: Attention, start: int, stop: int, first: int) -> None:
-        """Take in keys [start, stop), which no row before `first` sees."""
-        rows = self._rows.since(first)
-        scores = call.scores(rows, start, stop)
-        if self._relative:
-            self.seen[:, first:] += (scores > _UNSEEN).sum(-1)
-        largest = scores.amax(-1)
-        scores.sub_(largest[..., None])
+    def __init__(self, scores: Tensor, properties: Tensor) -> None:
+        self.seen = torch.gt(scores, _UNSEEN, out=torch.empty_like(scores)).sum(-1)
+        self.largest = scores.amax(-1)
+        scores.sub_(self.largest[..., None])
         weights = scores.transpose(1, 2).softmax(-1).transpose(1, 2)
         top = weights.amax(-1).log_()
-        below = torch.linalg.vecdot(weights, scores) + top
-        self._merge(first, largest - top, below, largest)
-        for name, mass in self._linear(weights, start, stop, first):
-            self.linear[LINEAR.index(name), :, first:] += mass * self._share
+        self.lse = self.largest - top
+        self.below = torch.linalg.vecdot(weights, scores) + top
+        self.linear = weights @ properties.transpose(-1, -2)
 
-    def _merge(self, first: int, lse: Tensor, below: Tensor, largest: Tensor) -> None:
-        """Into the sums of the rows since `first`; `_share` is then the new keys' part of all weight."""
-        old = self.lse[:, first:]
-        total = torch.logaddexp(old, lse)
-        kept, self._share = (old - total).exp_(), (lse - total).exp_()
-        mine = self.below[:, first:]
-        mine.add_(old - total).mul_(kept).add_(self._share * (below + lse - total))
-        self.linear[:, :, first:] *= kept
-        old.copy_(total)
-        torch.maximum(self.largest[:, first:], largest, out=self.largest[:, first:])
+    def merge(self, first: int, more: _Sums) -> None:
+        """Take in what further keys say of the rows since `first`; earlier rows do not see them."""
+        lse, below = self.lse[:, first:], self.below[:, first:]
+        total = torch.logaddexp(lse, more.lse)
+        kept, added = (lse - total).exp_(), (more.lse - total).exp_()
+        below.add_(lse - total).mul_(kept).add_(added * (more.below + more.lse - total))
+        self.linear[:, first:].mul_(kept[..., None]).add_(more.linear.mul_(added[..., None]))
+        lse.copy_(total)
+        self.seen[:, first:] += more.seen
+        torch.maximum(self.largest[:, first:], more.largest, out=self.largest[:, first:])
 
-    def _linear(self, weights: Tensor, start: int, stop: int, first: int) -> Iterator[tuple[str, Tensor]]:
-        """Every linear statistic over these keys that is not 0 for want of what it is about."""
-        layout, own = self._layout, self._layout.own[:, first:]
-        key = torch.arange(start, stop, device=own.device)
-        back = own[:, :, None] - key
-        away = back.abs_() if self._causal else back.abs()
-        yield "distance", _weighed(weights, away.float())
-        if self._relative:
-            yield "log_distance", _weighed(weights, away.float().add_(1).log_())
-        if layout.padding is not None:
-            yield "padding_mass", _weighed(weights, layout.padding[:, None, start:stop].expand_as(back).float())
-        if layout.request is not None:
-            yield "cross_mass", _weighed(weights, foreign(layout, start, stop)[:, first:].float())
-        if self._window is not None:
-            yield "window_mass", _weighed(weights, (own[:, :, None] - key >= self._window).float())
-        if not self._causal:
-            yield "future_mass", _weighed(weights, (back < 0).float())
-        yield "self_mass", _at(weights, own[:, :, None] - start)
-        yield "first_token_mass", _at(weights, first_column(layout)[:, first:] - start)
-        recent = own[:, :, None] - torch.arange(RECENT_KEYS, device=own.device)
-        yield "recency_mass", _at(weights, recent - start)
-
-    def finish(self, sinks: Tensor | None) -> Tensor:
-        """The statistics; sinks [H] enter the softmax's sum only."""
-        seen = self.largest > _UNSEEN
+    def finish(self, names: Iterable[str], sinks: Tensor | None) -> Tensor:
+        """The statistics, the linear ones by their names; sinks [H] enter the softmax's sum only."""
         total = self.lse if sinks is None else torch.logaddexp(self.lse, sinks.float())
-        scale = (self.lse - total).exp() * seen
+        scale = (self.lse - total).exp_()
         entropy = (total - self.lse - self.below) * scale
-        relative = torch.where(self.seen > 1, entropy / self.seen.clamp_min(2).log(), 0.0)
-        top = (self.largest - self.lse).exp() * scale
-        unseen = torch.full_like(total, -torch.inf) if sinks is None else sinks.float().expand_as(total)
-        rest = torch.stack([entropy, relative, top, torch.where(seen, total, unseen)])
-        return torch.cat([self.linear * scale, rest])
-
-
-def _weighed(weights: Tensor, properties: Tensor) -> Tensor:
-    """Sum of weights [N, R, H, C] times a property of the pair [N, R, C]: [N, R, H]."""
-    found: Tensor = torch.linalg.vecdot(weights, properties[:, :, None])
-    return found
-
-
-def _at(weights: Tensor, columns: Tensor) -> Tensor:
-    """Sum of the weights [N, R, H, C] in some columns [N, R, n], of which those outside have none: [N, R, H]."""
-    inside = (columns >= 0) & (columns < weights.shape[-1])
-    index = columns.clamp(0, weights.shape[-1] - 1)[:, :, None].expand(-1, -1, weights.shape[2], -1)
-    return (weights.gather(-1, index) * inside[:, :, None]).sum(-1)
+        relative = entropy / self.seen.clamp_min(2).log_() * (self.seen > 1)
+        largest = (self.largest - self.lse).exp_() * scale
+        known = dict(zip(names, (self.linear * scale[..., None]).unbind(-1), strict=True))
+        nothing = torch.zeros_like(total)
+        found = torch.stack([*(known.get(name, nothing) for name in LINEAR), entropy, relative, largest, total])
+        blind = ~(self.largest > _UNSEEN)  # a row that overflows to NaN too
+        found.masked_fill_(blind, 0.0)
+        found[-1] = torch.where(blind, -torch.inf if sinks is None else sinks.float(), total)
+        return found
 
 
 def foreign(layout: Layout, start: int, stop: int) -> Tensor:

@@ -23,10 +23,8 @@ _TOLERATED = 3
 class Engine(Protocol):
     """What computes the statistics of sampled rows, as `engine.row_statistics` defines them."""
 
-    def __call__(
-        self, call: Attention, rows: Rows, layout: Layout, window: int | None = None, *, relative: bool = True
-    ) -> Tensor:
-        """float32 [len(ROW_STATISTICS), N, R, H]."""
+    def __call__(self, call: Attention, rows: Rows, layout: Layout, window: int | None = None) -> Tensor:
+        """float32 [len(STATISTICS), N, R, H]."""
         ...
 
 
@@ -46,21 +44,19 @@ class FastestEngine:
         self._errors = 0
         self.launches = 0
 
-    def __call__(
-        self, call: Attention, rows: Rows, layout: Layout, window: int | None = None, *, relative: bool = True
-    ) -> Tensor:
+    def __call__(self, call: Attention, rows: Rows, layout: Layout, window: int | None = None) -> Tensor:
         """See `Engine`. Never waits for a compiler."""
         if call.device.type in self._devices and self._errors < _TOLERATED:
             try:
-                found = self._fused(call, rows, layout, window, relative)
+                found = self._fused(call, rows, layout, window)
             except Exception as error:
                 self._failed(error)
             else:
                 if found is not None:
                     return found
-        return row_statistics(call, rows, layout, window, relative=relative)
+        return row_statistics(call, rows, layout, window)
 
-    def _fused(self, call: Attention, rows: Rows, layout: Layout, window: int | None, relative: bool) -> Tensor | None:
+    def _fused(self, call: Attention, rows: Rows, layout: Layout, window: int | None) -> Tensor | None:
         """The statistics by Triton; None where its kernels cannot read the call or are not ready."""
         if self._triton is None:
             self._begin("import", self._load, call.device)
@@ -68,7 +64,7 @@ class FastestEngine:
         if not self._triton.supports(call):
             return None
         with _on(call.device):
-            launches, found = self._triton.prepare(call, rows, layout, window, relative=relative)
+            launches, found = self._triton.prepare(call, rows, layout, window)
             kinds = [(call.device, launch.kind) for launch in launches]
             if not self._ready.issuperset(kinds):
                 for launch, kind in zip(launches, kinds, strict=True):

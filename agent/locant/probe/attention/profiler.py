@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from locant.observation import ModelProfile
 from locant.probe.attention.calls import Attention
 from locant.probe.attention.contract import STATISTICS, LayerStatistics, PassContext, Sink
-from locant.probe.attention.engine import ROW_STATISTICS, heat_map, row_statistics
+from locant.probe.attention.engine import heat_map, row_statistics
 from locant.probe.attention.fastest import Engine
 from locant.probe.attention.layout import Layout, lay_out
 from locant.probe.attention.rows import Rows
@@ -25,8 +25,7 @@ PREFIX_FAMILIES = frozenset({"paligemma", "colpali", "pi0"})
 HEAT_BINS = 32
 """Sequences shorter than that get a map of half as many bins, so that none is empty; below a half there is none."""
 
-_PICKED = tuple(ROW_STATISTICS.index(name) for name in STATISTICS)
-_CAUSAL_ONLY = STATISTICS.index("future_mass")
+_FUTURE, _LOG_SUM_EXP = STATISTICS.index("future_mass"), STATISTICS.index("log_sum_exp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +113,10 @@ class PassProfiler:
         layout = lay_out(self.context, call.keys, rows)
         if not layout.located:
             return _structure_only(layer, call, visibility)
-        found = self._engine(call, rows, layout, geometry.window, relative=False)
-        found = torch.stack([found[index] for index in _PICKED])  # a list as an index would wait for the device
+        found = self._engine(call, rows, layout, geometry.window)
+        found[_LOG_SUM_EXP].nan_to_num_(neginf=0.0)
         if not geometry.causal:
-            found[_CAUSAL_ONLY] = 0
+            found[_FUTURE] = 0
         counted = rows.weights > 0
         count = counted.sum()
         share = rows.weights * (count / rows.weights.sum().clamp_min(1e-9))

@@ -51,7 +51,7 @@ def reference_statistics(
     request: Tensor | None = None,
     window: int | None = None,
 ) -> dict[str, Tensor]:
-    """Every statistic of `engine.ROW_STATISTICS` by its name, float64 [B, H, Q].
+    """Every statistic of `contract.STATISTICS` by its name, float64 [B, H, Q].
 
     Query i's own key is column i + `offset`; `padding` bool [B, K], `request` int [B, K], as in `Layout`.
     """

@@ -43,11 +43,10 @@ class Rows:
 
 def uniform(seed: int, shape: tuple[int, int], device: torch.device) -> Tensor:
     """float64 numbers in [0, 1) of a shape, the same for a seed on every device; nothing is copied to the device."""
-    count = torch.arange(shape[0] * shape[1], device=device)
-    state = (count + 1) * _MIX[0] + (seed * _MIX[1]) % (1 << 62)
+    state = torch.arange(1, shape[0] * shape[1] + 1, device=device).mul_(_MIX[0]).add_((seed * _MIX[1]) % (1 << 62))
     for shift in (30, 27, 31):
-        state = (state ^ (state >> shift)) * _MIX[1]
-    return ((state >> 11) & 0xFFFFFFFF).double().div(2.0**32).view(shape)
+        state.bitwise_xor_(state >> shift).mul_(_MIX[1])
+    return (state >> 11).bitwise_and_(0xFFFFFFFF).double().mul_(2.0**-32).view(shape)
 
 
 def rows_of(table: Tensor, rows: Rows, start: int, stop: int) -> Tensor:

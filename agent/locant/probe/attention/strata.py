@@ -29,38 +29,33 @@ def sample_rows(context: PassContext, rows: int, device: torch.device) -> Rows:
     chosen = _sequences(context, rows, device)
     count = chosen.shape[0] if chosen is not None else context.batch
     per_sequence = min(max(rows // count, 1), context.queries)
-    real = _real(context, chosen, count, device)
+    real = _real(context, chosen, device)
     if per_sequence == context.queries:
         every = torch.arange(context.queries, device=device).expand(count, -1)
-        return Rows(chosen, every, real.float())
-    total = real.sum(1, keepdim=True)
-    ends = _stratum_ends(total.double(), per_sequence)
-    starts = torch.nn.functional.pad(ends[:, :-1], (1, 0))
-    width = ends - starts
-    place = starts + width * uniform(context.seed, (count, per_sequence), device)
-    rank = place.floor().long().minimum((total - 1).clamp_min(0))
-    return Rows(chosen, _column_of_rank(real, rank), width.float())
+        return Rows(chosen, every, torch.ones_like(every).float() if real is None else real.float())
+    bounds = _bounds(_total(real, context, device), per_sequence)
+    width = bounds.diff().expand(count, -1)
+    place = torch.addcmul(bounds[:, :-1], width, uniform(context.seed, (count, per_sequence), device))
+    return Rows(chosen, _column(real, context.queries, place.long()), width.float())
 
 
 def structural_rows(context: PassContext, window: int | None, device: torch.device) -> Rows:
     """Rows of every sequence that show what a mask lets through: the ends, one past the window, and a few at random."""
-    everyone = _real(context, None, context.batch, device)
+    everyone = _real(context, None, device)
     if context.queries <= _STRUCTURAL_STRATA:
         every = torch.arange(context.queries, device=device).expand(context.batch, -1)
-        return Rows(None, every, everyone.float())
-    total = everyone.sum(1, keepdim=True)
-    last = total - 1
-    step = torch.arange(_STRUCTURAL_STRATA, device=device)
+        return Rows(None, every, torch.ones_like(every).float() if everyone is None else everyone.float())
+    total = _total(everyone, context, device)
     draw = uniform(context.seed + 1, (context.batch, _STRUCTURAL_STRATA), device)
-    inner = ((step + draw) * total / _STRUCTURAL_STRATA).floor().long()
-    picks = [inner, torch.zeros_like(last), last - 1, last]
+    inner = draw.add_(torch.arange(_STRUCTURAL_STRATA, device=device)).mul_(total).div_(_STRUCTURAL_STRATA)
+    ends = [torch.zeros_like(total), total - 2, total - 1]
     if window is not None:
-        picks.append(torch.full_like(last, window))
-    rank = torch.cat(picks, 1).clamp_min(0).minimum(last.clamp_min(0))
-    queries = _column_of_rank(everyone, rank)
+        ends.append(torch.full_like(total, window))
+    rank = torch.cat([inner.long(), *(end.expand(context.batch, 1) for end in ends)], 1)
+    queries = _column(everyone, context.queries, rank)
     if context.key_request is not None:
         queries = torch.cat([queries, _openings(context, device)], 1)
-    return Rows(None, queries, (total > 0).float().expand(-1, queries.shape[1]))
+    return Rows(None, queries, (total > 0).float().expand(queries.shape))
 
 
 def _openings(context: PassContext, device: torch.device) -> Tensor:
@@ -122,23 +117,34 @@ def _sequences(context: PassContext, rows: int, device: torch.device) -> Tensor 
     return context.query_real.to(device).expand(context.batch, -1).sum(1).argsort()[picks]
 
 
-def _real(context: PassContext, chosen: Tensor | None, count: int, device: torch.device) -> Tensor:
+def _real(context: PassContext, chosen: Tensor | None, device: torch.device) -> Tensor | None:
+    """Which queries are no padding, bool [N, Q]; None: all of them."""
     if context.query_real is None:
-        return torch.ones(count, context.queries, dtype=torch.bool, device=device)
+        return None
     real = context.query_real.to(device).expand(context.batch, -1)
     return real if chosen is None else real[chosen]
 
 
-def _stratum_ends(total: Tensor, count: int) -> Tensor:
-    """Upper ends of `count` strata of [0, total), float64 [N, count], ascending; the last is `total`."""
+def _total(real: Tensor | None, context: PassContext, device: torch.device) -> Tensor:
+    """How many queries are no padding, int64 [N | 1, 1]."""
+    if real is not None:
+        return real.sum(1, keepdim=True)
+    return torch.full((1, 1), context.queries, device=device)
+
+
+def _bounds(total: Tensor, count: int) -> Tensor:
+    """Bounds of `count` strata of [0, total), float64 [N | 1, count + 1], ascending from 0 to `total`."""
     geometric = count // 4
-    equal = count - geometric
-    ends = total * torch.arange(1, equal + 1, device=total.device) / equal
+    equal, among = count - geometric, total.double()
+    ends = among * torch.arange(equal + 1, device=total.device) / equal
     power = torch.arange(1, geometric + 1, device=total.device) / (geometric + 1)
-    return torch.cat([(total / equal + 1) ** power - 1, ends], 1)
+    return torch.cat([ends[:, :1], (among / equal + 1) ** power - 1, ends[:, 1:]], 1)
 
 
-def _column_of_rank(real: Tensor, rank: Tensor) -> Tensor:
-    """The column of the rank-th real row, int64 [N, R]; the last column where a sequence has none."""
-    found = torch.searchsorted(real.cumsum(1), rank + 1)
-    return found.clamp_max(real.shape[1] - 1)
+def _column(real: Tensor | None, queries: int, rank: Tensor) -> Tensor:
+    """The column of the rank-th real row, or of the nearest there is, int64 [N, R]; the last without any."""
+    if real is None:
+        return rank.clamp_(0, queries - 1)
+    counted = real.cumsum(1)
+    rank = (rank.clamp_min_(0) + 1).minimum(counted[:, -1:].clamp_min(1))
+    return torch.searchsorted(counted, rank).clamp_max_(queries - 1)

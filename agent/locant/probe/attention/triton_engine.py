@@ -18,7 +18,8 @@ from torch import Tensor
 
 from locant.probe.attention import triton_kernels
 from locant.probe.attention.calls import Attention, KernelCall
-from locant.probe.attention.engine import ROW_STATISTICS, first_column
+from locant.probe.attention.contract import STATISTICS
+from locant.probe.attention.engine import first_column
 from locant.probe.attention.layout import Layout
 from locant.probe.attention.rows import Rows
 
@@ -103,20 +104,18 @@ def plan(call: KernelCall, sampled: int, sequences: int) -> Blocks:
     return Blocks(rows, keys, width, -(-size // width), each * keys, -(-tiles // each))
 
 
-def prepare(
-    call: KernelCall, rows: Rows, layout: Layout, window: int | None, *, relative: bool
-) -> tuple[tuple[Launch, Launch], Tensor]:
+def prepare(call: KernelCall, rows: Rows, layout: Layout, window: int | None) -> tuple[tuple[Launch, Launch], Tensor]:
     """What to launch, in order, and the tensor that then holds the statistics."""
     count, sampled = rows.queries.shape
     blocks = plan(call, sampled, count)
     lines = count * sampled * call.heads
     sums = torch.empty(triton_kernels.SUMS, blocks.stretches, lines, device=call.device)
-    found = torch.empty(len(ROW_STATISTICS), count, sampled, call.heads, device=call.device)
-    return (_stretches(call, rows, layout, window, blocks, sums, relative), _merge(call, sums, found, relative)), found
+    found = torch.empty(len(STATISTICS), count, sampled, call.heads, device=call.device)
+    return (_stretches(call, rows, layout, window, blocks, sums), _merge(call, sums, found)), found
 
 
 def _stretches(
-    call: KernelCall, rows: Rows, layout: Layout, window: int | None, blocks: Blocks, sums: Tensor, counts: bool
+    call: KernelCall, rows: Rows, layout: Layout, window: int | None, blocks: Blocks, sums: Tensor
 ) -> Launch:
     count, sampled = rows.queries.shape
     groups, unused = call.key.shape[1], call.query
@@ -153,7 +152,6 @@ def _stretches(
         "DIAGONAL": call.diagonal is not None,
         "KERNEL_WINDOW": call.diagonal is not None and call.window is not None,
         "WINDOW": window is not None,
-        "COUNTS": counts,
         "WIDEN": call.query.dtype != call.key.dtype or not call.query.is_cuda,
     }
     tiles = -(-sampled * (call.heads // groups) // blocks.rows)
@@ -161,10 +159,10 @@ def _stretches(
     return Launch(triton_kernels.sum_stretch, tensors, numbers, strides, constants, grid)
 
 
-def _merge(call: KernelCall, sums: Tensor, found: Tensor, counts: bool) -> Launch:
+def _merge(call: KernelCall, sums: Tensor, found: Tensor) -> Launch:
     lines = sums.shape[2]
     sinks = _own(call.sinks) if call.sinks is not None else sums
-    constants = {"SINKS": call.sinks is not None, "COUNTS": counts, "BLOCK": _LINES}
+    constants = {"SINKS": call.sinks is not None, "BLOCK": _LINES}
     numbers = (lines, call.heads, sums.shape[1])
     kernel, grid = triton_kernels.merge_stretches, (-(-lines // _LINES),)
     return Launch(kernel, (sums, sinks, found), numbers, (), constants, grid)

@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 
 SUMS = 13
-"""Of a stretch: largest score, total weight, weight times score, visible keys, and the nine of `engine.LINEAR`."""
+"""Of a stretch: largest score, total weight, weight times score, visible keys, and the nine of `contract.LINEAR`."""
 
 _CHANGING = ("diagonal", "kernel_window", "window", "sampled", "keys", "groups", "stretch")
 _CHANGING_SIZES = ("lines", "heads", "stretches")
@@ -33,7 +33,7 @@ def sum_stretch(
     REPEATS: tl.constexpr, SIZE: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
     PARTS: tl.constexpr, MASK: tl.constexpr, BIAS: tl.constexpr, REFUSED: tl.constexpr, PADDING: tl.constexpr,
     REQUEST: tl.constexpr, CHOSEN: tl.constexpr, SOFTCAP: tl.constexpr, DIAGONAL: tl.constexpr,
-    KERNEL_WINDOW: tl.constexpr, WINDOW: tl.constexpr, COUNTS: tl.constexpr, WIDEN: tl.constexpr,
+    KERNEL_WINDOW: tl.constexpr, WINDOW: tl.constexpr, WIDEN: tl.constexpr,
 ):  # fmt: skip
     """Grid (N * groups * tiles, stretches). `sums` float32 [SUMS, stretches, N, R, H].
 
@@ -112,8 +112,7 @@ def sum_stretch(
         largest = higher
         shifted = (shifted + total * moved) * shrink + tl.sum(weight * below, 1)
         total = total * shrink + tl.sum(weight, 1)
-        if COUNTS:
-            seen += tl.sum((score > _UNSEEN).to(tl.float32), 1)
+        seen += tl.sum((score > _UNSEEN).to(tl.float32), 1)
 
         back = place[:, None] - at[None, :]
         away = tl.abs(back).to(tl.float32)
@@ -148,9 +147,9 @@ def sum_stretch(
 @triton.jit(do_not_specialize=_CHANGING_SIZES)
 def merge_stretches(
     sums, sinks, statistics, lines, heads, stretches,
-    SINKS: tl.constexpr, COUNTS: tl.constexpr, BLOCK: tl.constexpr,
+    SINKS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """From `sums` [SUMS, stretches, lines] to `statistics` [13, lines], in the order of `engine.ROW_STATISTICS`."""
+    """From `sums` [SUMS, stretches, lines] to `statistics` [13, lines], in the order of `contract.STATISTICS`."""
     line = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     alive = line < lines
     plane = lines.to(tl.int64) * stretches
@@ -167,8 +166,7 @@ def merge_stretches(
         weight = tl.load(source + plane, mask=alive, other=0.0)
         total += weight * shrink
         shifted += (tl.load(source + 2 * plane, mask=alive, other=0.0) + weight * moved) * shrink
-        if COUNTS:
-            seen += tl.load(source + 3 * plane, mask=alive, other=0.0)
+        seen += tl.load(source + 3 * plane, mask=alive, other=0.0)
 
     highest, whole = largest, total
     if SINKS:
