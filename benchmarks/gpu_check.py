@@ -30,8 +30,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 
 from locant.probe.attention.calls import KernelCall
-from locant.probe.attention.contract import PassContext
-from locant.probe.attention.contract import STATISTICS
+from locant.probe.attention.contract import STATISTICS, PassContext
 from locant.probe.attention.engine import row_statistics
 from locant.probe.attention.fastest import FastestEngine
 from locant.probe.attention.layout import Layout, lay_out

@@ -15,7 +15,7 @@ def debug(spec: Spec) -> Dashboard:
     q = Queries(spec)
     sections = (
         Section("Attention maps", (attention.maps(q), attention.heads(q))),
-        Section("Attention by layer", (attention.layers(q),)),
+        Section("Attention by layer", (attention.spread(q), attention.places(q))),
         Section("Lengths and context", (lengths.lengths(q), lengths.quantiles(q))),
         Section("Memory and loss", (lengths.memory(q),)),
         Section(

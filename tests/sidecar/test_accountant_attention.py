@@ -57,8 +57,22 @@ def test_sums_over_rows_are_means_over_heads_and_divide_to_the_mean_row() -> Non
     assert rows == 40
     assert value(snapshot, metrics.ATTENTION_ENTROPY, "0", *OWN) / rows == pytest.approx(2.25)
     assert value(snapshot, metrics.ATTENTION_DISTANCE, "0", *OWN) / rows == pytest.approx(5.0)
+    assert value(snapshot, metrics.ATTENTION_RELATIVE_ENTROPY, "0", *OWN) / rows == pytest.approx(0.1)
+    assert value(snapshot, metrics.ATTENTION_LOG_DISTANCE, "0", *OWN) / rows == pytest.approx(1.5)
     assert value(snapshot, metrics.ATTENTION_MASS, "self_mass", "0", *OWN) / rows == pytest.approx(0.1)
     assert value(snapshot, metrics.ATTENTION_MASS, "padding_mass", "0", *OWN) == 0
+
+
+def test_what_an_older_probe_does_not_say_is_not_taken_for_zero() -> None:
+    older = counted(attention(relative_entropy=(), log_distance=(), window_mass=()))
+    assert values(older, metrics.ATTENTION_RELATIVE_ENTROPY) == {}
+    assert value(older, metrics.ATTENTION_ENTROPY, "0", *OWN) == pytest.approx(10.0)
+
+
+def test_mass_beyond_a_window_and_on_other_requests_is_counted_beside_the_other_masses() -> None:
+    snapshot = counted(attention(window_mass=(2.0, 4.0), cross_mass=(1.0, 0.0)))
+    assert value(snapshot, metrics.ATTENTION_MASS, "window_mass", "0", *OWN) == pytest.approx(3.0)
+    assert value(snapshot, metrics.ATTENTION_MASS, "cross_mass", "0", *OWN) == pytest.approx(0.5)
 
 
 def test_a_padded_pass_is_one_event_however_many_layers_it_sends() -> None:

@@ -131,6 +131,10 @@ def attention(
         self_mass=share,
         recency_mass=share,
         largest_weight=share,
+        cross_mass=(0.0,) * heads,
+        window_mass=(0.0,) * heads,
+        relative_entropy=share,
+        log_distance=(1.5 * rows,) * heads,
     )
     return replace(facts, **fields)  # type: ignore[arg-type]
 

@@ -56,11 +56,12 @@ def _rows(rows: Sequence[RowFacts]) -> Grid:
 
 
 def _layer(layer: AttentionFacts) -> Grid:
-    """Means over the sampled rows, a line a head."""
+    """Means over the sampled rows, a line a head; what an older release did not keep is left out."""
     heads = layer.heads or tuple(range(len(layer.entropy)))
+    told = [name for name in STATISTICS if getattr(layer, name)]
     lines = tuple(
-        (str(head), *(cell(getattr(layer, name)[place] / layer.rows) for name in STATISTICS))
+        (str(head), *(cell(getattr(layer, name)[place] / layer.rows) for name in told))
         for place, head in enumerate(heads)
     )
     title = f"Layer {layer.layer}: means over {layer.rows} sampled rows"
-    return Grid(title, ("head", *(name.replace("_", " ") for name in STATISTICS)), lines)
+    return Grid(title, ("head", *(name.replace("_", " ") for name in told)), lines)

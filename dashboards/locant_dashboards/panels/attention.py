@@ -6,8 +6,8 @@ from locant_dashboards.ask import over_time, rows
 from locant_dashboards.grafana import Heatmap, Line, Table, TimeSeries, matrix
 from locant_dashboards.queries import RELEASE, Queries
 from locant_slo import promql
+from locant_slo.catalogue import Metric, metrics
 from locant_slo.catalogue import labels as la
-from locant_slo.catalogue import metrics
 
 
 def maps(q: Queries) -> Line:
@@ -71,29 +71,17 @@ def _by_head(expr: str, title: str, description: str, unit: str) -> Table:
     )
 
 
-def layers(q: Queries) -> Line:
-    """Entropy, masses, distance and changed heads."""
-    by = (la.LAYER,)
-    entropy = TimeSeries(
-        title="Entropy by layer",
-        description="Mean attention entropy of the sampled rows, in nats.",
-        unit="none",
-        targets=[over_time(q.per_row(metrics.ATTENTION_ENTROPY, by), *by, called="layer")],
+def spread(q: Queries) -> Line:
+    """Entropy by layer, and the heads in which it changed."""
+    entropy = _by_layer(
+        q, metrics.ATTENTION_ENTROPY, "Entropy by layer", "Mean attention entropy of the sampled rows, in nats."
     )
-    mass = q.rate(metrics.ATTENTION_MASS, (la.STATISTIC,))
-    statistics = TimeSeries(
-        title="Where attention goes",
-        description="Mean attention mass of the sampled rows, all layers: padding and future should be 0.",
+    relative = _by_layer(
+        q,
+        metrics.ATTENTION_RELATIVE_ENTROPY,
+        "Relative entropy by layer",
+        "Entropy over the log of the visible keys: 1 looks at all of them alike, 0 at one. Comparable across lengths.",
         unit="percentunit",
-        targets=[
-            over_time(f"{mass} / on () group_left () ({q.rate(metrics.ATTENTION_ROWS)} > 0)", la.STATISTIC),
-        ],
-    )
-    distance = TimeSeries(
-        title="Attended distance by layer",
-        description="Mean distance in tokens between a query and what it attends to.",
-        unit="none",
-        targets=[over_time(q.per_row(metrics.ATTENTION_DISTANCE, by), *by, called="layer")],
     )
     changed = TimeSeries(
         title="Heads with changed entropy",
@@ -102,4 +90,37 @@ def layers(q: Queries) -> Line:
         decimals=0,
         targets=[over_time(q.gauge("max", metrics.ENTROPY_HEADS_CHANGED, RELEASE), *RELEASE)],
     )
-    return Line((entropy, statistics, distance, changed))
+    return Line((entropy, relative, changed))
+
+
+def places(q: Queries) -> Line:
+    """Which keys the weight goes to, and how far away they are."""
+    mass = q.rate(metrics.ATTENTION_MASS, (la.STATISTIC,))
+    statistics = TimeSeries(
+        title="Where attention goes",
+        description="Mean attention mass of the sampled rows, all layers. Padding, other requests (cross), the future "
+        "and what lies beyond a window should be 0.",
+        unit="percentunit",
+        targets=[
+            over_time(f"{mass} / on () group_left () ({q.rate(metrics.ATTENTION_ROWS)} > 0)", la.STATISTIC),
+        ],
+    )
+    distance = _by_layer(
+        q,
+        metrics.ATTENTION_DISTANCE,
+        "Attended distance by layer",
+        "Mean distance in tokens between a query and what it attends to.",
+    )
+    logs = _by_layer(
+        q,
+        metrics.ATTENTION_LOG_DISTANCE,
+        "Log distance by layer",
+        "Mean log of the distance in tokens plus one: what a few far keys do not dominate. 2.3 is nine tokens back.",
+    )
+    return Line((statistics, distance, logs))
+
+
+def _by_layer(q: Queries, metric: Metric, title: str, description: str, unit: str = "none") -> TimeSeries:
+    by = (la.LAYER,)
+    targets = [over_time(q.per_row(metric, by), *by, called="layer")]
+    return TimeSeries(title=title, description=description, unit=unit, targets=targets)

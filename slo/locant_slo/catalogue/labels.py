@@ -40,7 +40,16 @@ HEAD = Label("head", "the head's index, from 0")
 STATISTIC = Label(
     "statistic",
     "an attention statistic of sampled query rows",
-    ("padding_mass", "future_mass", "first_token_mass", "self_mass", "recency_mass", "largest_weight"),
+    (
+        "padding_mass",
+        "cross_mass",
+        "future_mass",
+        "window_mass",
+        "first_token_mass",
+        "self_mass",
+        "recency_mass",
+        "largest_weight",
+    ),
 )
 QUERY_BIN = Label("query_bin", "where in the sequence the query sits: the bin's lower edge as a ratio, two digits")
 KEY_BIN = Label("key_bin", "where in the sequence the key sits: the bin's lower edge as a ratio, two digits")

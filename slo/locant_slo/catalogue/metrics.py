@@ -153,10 +153,24 @@ ATTENTION_ENTROPY = counter(
     la.LAYER,
     *_MODEL,
 )
+ATTENTION_RELATIVE_ENTROPY = counter(
+    "locant.attention.entropy.ratio",
+    "1",
+    "Sum over sampled rows of the attention entropy as a share of the log of the visible keys.",
+    la.LAYER,
+    *_MODEL,
+)
 ATTENTION_DISTANCE = counter(
     "locant.attention.distance.tokens",
     "{token}",
     "Sum over sampled rows of the mean attended distance.",
+    la.LAYER,
+    *_MODEL,
+)
+ATTENTION_LOG_DISTANCE = counter(
+    "locant.attention.distance.nats",
+    "{nat}",
+    "Sum over sampled rows of the mean log of one more than the attended distance.",
     la.LAYER,
     *_MODEL,
 )

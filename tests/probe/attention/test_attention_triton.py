@@ -21,8 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from locant.probe.attention.calls import KernelCall, ScoredCall
-from locant.probe.attention.contract import PassContext
-from locant.probe.attention.contract import STATISTICS
+from locant.probe.attention.contract import STATISTICS, PassContext
 from locant.probe.attention.engine import row_statistics
 from locant.probe.attention.fastest import FastestEngine
 from locant.probe.attention.layout import Layout, lay_out

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from locant.observation import ABSENT, RotaryFacts
+from locant.sidecar.kept import passes
 from locant.sidecar.kept.passes import from_bytes, keep, to_bytes
 from locant.sidecar.kept.tensors import Table, pack, unpack
 from support.kept_passes import FINDING, forward, kept, layer
@@ -66,3 +67,12 @@ def test_request_ids_token_hashes_and_the_span_are_not_kept() -> None:
     assert found.facts.span_id == ""
     assert {row.first_token_hash for row in found.facts.rows} == {ABSENT}
     assert found.facts.positions == facts.positions
+
+
+def test_a_file_that_lacks_the_newest_statistics_still_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(passes, "STATISTICS", passes.STATISTICS[:9])
+        content = to_bytes(kept())
+    opened = from_bytes(content).layers[0]
+    assert opened.cross_mass == kept().layers[0].cross_mass
+    assert opened.log_distance == ()

@@ -64,7 +64,7 @@ def _openings(context: PassContext, device: torch.device) -> Tensor:
     owner = context.key_request.to(device).expand(context.batch, -1)[:, : context.queries]
     opens = torch.nn.functional.pad(owner[:, 1:] != owner[:, :-1], (1, 0))
     draw = uniform(context.seed + 3, (context.batch, _OPENINGS), device)
-    return _column_of_rank(opens, (draw * opens.sum(1, keepdim=True)).floor().long())
+    return _column(opens, context.queries, (draw * opens.sum(1, keepdim=True)).long())
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:

@@ -25,8 +25,14 @@ def attention_sums(facts: AttentionFacts, subject: Subject) -> Iterator[Update]:
     yield add(metrics.ATTENTION_ROWS, own, facts.rows)
     for statistic in STATISTIC.values:
         yield add(metrics.ATTENTION_MASS, (statistic, *own), _mean(getattr(facts, statistic)))
-    yield add(metrics.ATTENTION_ENTROPY, own, _mean(facts.entropy))
-    yield add(metrics.ATTENTION_DISTANCE, own, _mean(facts.distance))
+    for metric, sums in (
+        (metrics.ATTENTION_ENTROPY, facts.entropy),
+        (metrics.ATTENTION_RELATIVE_ENTROPY, facts.relative_entropy),
+        (metrics.ATTENTION_DISTANCE, facts.distance),
+        (metrics.ATTENTION_LOG_DISTANCE, facts.log_distance),
+    ):
+        if sums:  # a probe of an older release does not say all of them
+            yield add(metric, own, _mean(sums))
 
 
 def _mean(per_head: tuple[float, ...]) -> float:

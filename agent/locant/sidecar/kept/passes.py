@@ -20,9 +20,9 @@ _SCALARS = (
 """Fields of `ForwardFacts` that are kept; request ids and the span are not."""
 STATISTICS = (
     "padding_mass", "entropy", "distance", "first_token_mass", "future_mass", "self_mass", "recency_mass",
-    "largest_weight", "cross_mass",
+    "largest_weight", "cross_mass", "window_mass", "relative_entropy", "log_distance", "log_sum_exp",
 )  # fmt: skip
-"""Fields of `AttentionFacts` with one sum a head."""
+"""Fields of `AttentionFacts` with one sum a head; a file of an older release has the first nine."""
 _LAYER_SCALARS = ("layer", "rows", "padded_rows", "padding_mass_largest", "heat_head")
 
 
@@ -108,7 +108,7 @@ def _layer(index: int, of_pass: dict[str, Any], scalars: dict[str, Any], tables:
     """The fields of one layer's `AttentionFacts`."""
     name = f"layer.{index}"
     fields = {**scalars, **{one: of_pass[one] for one in ("model_id", "time", "pass_number")}}
-    fields |= dict(zip(STATISTICS, tables[f"{name}.sums"].rows, strict=True))
+    fields |= dict(zip(STATISTICS, tables[f"{name}.sums"].rows, strict=False))
     fields["heads"] = tables[f"{name}.heads"].rows[0]
     if f"{name}.heat" in tables:
         heat = tables[f"{name}.heat"]
