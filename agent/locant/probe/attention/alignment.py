@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from locant.probe.attention.calls import KernelCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +18,6 @@ class Band:
 
     left: int | None
     right: int | None
-
-    @property
-    def open(self) -> bool:
-        """Whether there is no limit at all."""
-        return self.left is None and self.right is None
 
     def lets(self, back: Tensor) -> Tensor:
         """Whether keys so many places before the query's own may be seen."""
@@ -33,6 +31,17 @@ def band(causal: bool, window: tuple[int | None, int | None] | None) -> Band:
     """The band of flash-attn's `causal` and `window_size`: -1 is no limit, and causal sees nothing ahead."""
     left, right = (None if end is None or end < 0 else int(end) for end in window or (None, None))
     return Band(left, 0 if causal else right)
+
+
+def banded(call: KernelCall, limits: Band, offset: int) -> KernelCall:
+    """The call with limits that its kernel keeps by itself, query 0 at column `offset`."""
+    if limits.right is None and limits.left is None:
+        return call
+    if limits.right is None:
+        alignment = CacheAlignment(*(torch.full((call.batch,), n, device=call.device) for n in (offset, call.keys)))
+        return replace(call, allows=allowing(alignment, limits))
+    window = limits.left + limits.right + 1 if limits.left is not None else None
+    return replace(call, diagonal=offset + limits.right, window=window)
 
 
 class Alignment(Protocol):
@@ -85,6 +94,15 @@ class PackedAlignment:
         """See `Alignment`."""
         mine = self.request_q[query]
         return (mine == self.request_k[key]) & (mine >= 0)
+
+
+def allowing(alignment: Alignment, limits: Band) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
+    """The two as a mask function of (sequence, head, query, key)."""
+
+    def allows(sequence: Tensor, _: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return alignment.usable(sequence, query, key) & limits.lets(alignment.back(sequence, query, key))
+
+    return allows
 
 
 def packed_by_lengths(queries: Tensor, keys: Tensor, tokens: int) -> PackedAlignment:

@@ -131,9 +131,9 @@ class _Armed:
         lowered = autocast_dtype(query.device)
         with self._apart(query):
             try:
-                call = kernel_call(implementation, module, query, key, mask, context, more)
+                call = kernel_call(implementation, module, query, key, mask, more)
                 if call is not None:
-                    shape = (id(mask), call.diagonal, call.window)
+                    shape = (id(mask), call.diagonal, call.window, more.get("sliding_window"))
                     seen = as_cast(call, lowered) if member.layer in profiler.plan.layers else call
                     profiler.look(member.layer, seen, module, shape, mask)
             except UnreadableError:

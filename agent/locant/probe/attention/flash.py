@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from locant.probe.attention.alignment import Alignment, Band, CacheAlignment, band, packed_by_lengths
+from locant.probe.attention.alignment import Alignment, Band, CacheAlignment, allowing, band, banded, packed_by_lengths
 from locant.probe.attention.calls import Attention, KernelCall
 from locant.probe.attention.contract import PassContext
 from locant.probe.attention.met import Met
@@ -85,23 +85,16 @@ def _cached(given: dict[str, Any], query: Tensor, key: Tensor, context: PassCont
 
 def _dense(given: dict[str, Any], query: Tensor, key: Tensor, offset: int) -> Attention:
     """Query 0 stands at column `offset` in every sequence, and all columns are in use."""
-    limits, call = _limits(given), _plain(given, query, key)
-    if _is_set(given.get("alibi_slopes")) or (limits.left is not None and limits.right is None):
-        filled = torch.full(query.shape[:1], key.shape[1], device=key.device)
-        return _aligned(given, query, key, CacheAlignment(torch.full_like(filled, offset), filled))
-    if limits.right is None:
-        return call
-    window = limits.left + limits.right + 1 if limits.left is not None else None
-    return replace(call, diagonal=offset + limits.right, window=window)
+    if not _is_set(given.get("alibi_slopes")):
+        return banded(_plain(given, query, key), _limits(given), offset)
+    filled = torch.full(query.shape[:1], key.shape[1], device=key.device)
+    return _aligned(given, query, key, CacheAlignment(torch.full_like(filled, offset), filled))
 
 
 def _aligned(given: dict[str, Any], query: Tensor, key: Tensor, alignment: Alignment) -> Attention:
     """The general case, with ALiBi where slopes are given, float [H] or [B, H]."""
-    limits, plain, slopes = _limits(given), _plain(given, query, key), given.get("alibi_slopes")
-
-    def allows(sequence: Tensor, _: Tensor, row: Tensor, column: Tensor) -> Tensor:
-        return alignment.usable(sequence, row, column) & limits.lets(alignment.back(sequence, row, column))
-
+    plain, slopes = _plain(given, query, key), given.get("alibi_slopes")
+    allows = allowing(alignment, _limits(given))
     if slopes is None:
         return replace(plain, allows=allows)
 

@@ -1,7 +1,8 @@
 """What a call through transformers' attention interface computes, by the name of its implementation.
 
 As transformers 5 does it: eager adds the mask and nothing else; sdpa is causal from the first key on without a mask;
-flash aligns its diagonal with the last key and knows the window; flex carries a mask function.
+flash aligns its diagonal with the last key, knows the window and is told the requests of a packed row; flex carries a
+mask function.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from locant.probe.attention.alignment import Band, allowing, band, banded, packed_by_lengths, packed_by_starts
 from locant.probe.attention.calls import KernelCall
-from locant.probe.attention.contract import PassContext
 
 
 def kernel_call(
@@ -21,7 +22,6 @@ def kernel_call(
     query: Tensor,
     key: Tensor,
     mask: Any,
-    context: PassContext,
     more: dict[str, Any],
 ) -> KernelCall | None:
     """The call as its kernel computes it; None for one that cannot be read (paged caches, unknown kernels)."""
@@ -39,7 +39,7 @@ def kernel_call(
         sinks=more.get("s_aux"),
     )
     if implementation.startswith("flash_attention"):
-        return _flash(call, module, mask, context, more)
+        return _flash(call, module, mask, more)
     if mask is not None and type(mask).__name__ == "BlockMask":
         return replace(call, allows=mask.mask_mod)
     if implementation not in ("eager", "sdpa", "flex_attention") or not _fits(mask, query, key):
@@ -49,17 +49,31 @@ def kernel_call(
     return replace(call, mask=mask)
 
 
-def _flash(
-    call: KernelCall, module: nn.Module, mask: Any, context: PassContext, more: dict[str, Any]
-) -> KernelCall | None:
-    if more.get("cu_seq_lens_q") is not None or (context.key_request is not None and mask is None):
+def _flash(call: KernelCall, module: nn.Module, mask: Any, more: dict[str, Any]) -> KernelCall | None:
+    """A 2-D mask hides padding; without one, boundaries or else positions say which requests share the row."""
+    if more.get("block_table") is not None or (mask is not None and (not isinstance(mask, Tensor) or mask.dim() != 2)):
         return None
-    if mask is not None and (not isinstance(mask, Tensor) or mask.dim() != 2):
+    limits, offset = _limits(call, module, more), call.keys - call.query.shape[2]
+    if mask is not None:
+        return banded(replace(call, mask=(mask != 0)[:, None, None, -call.keys :]), limits, offset)
+    bounds: list[Any] = [more.get(name) for name in ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")]
+    positions = more.get("position_ids")
+    if all(bound is not None for bound in bounds):
+        if call.batch > 1 or offset:
+            return None
+        return replace(call, allows=allowing(packed_by_lengths(bounds[0], bounds[1], call.keys), limits))
+    if positions is None or call.batch > 1 or offset or positions.shape[-1] == 1:
+        return banded(call, limits, offset)
+    if positions.shape != (1, call.keys):
         return None
-    keep = (mask != 0)[:, None, None, -call.keys :] if mask is not None else None
-    if not _is_causal(module, more):
-        return replace(call, mask=keep)
-    return replace(call, mask=keep, diagonal=call.keys - call.query.shape[2], window=more.get("sliding_window"))
+    return replace(call, allows=allowing(packed_by_starts(positions[0] == positions.min()), limits))
+
+
+def _limits(call: KernelCall, module: nn.Module, more: dict[str, Any]) -> Band:
+    """transformers hands its window over to both sides, where there are more keys than it."""
+    window = more.get("sliding_window")
+    side = window - 1 if window is not None and call.keys > window else -1
+    return band(_is_causal(module, more), (side, side))
 
 
 def _is_causal(module: nn.Module, more: dict[str, Any]) -> bool:

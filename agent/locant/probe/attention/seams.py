@@ -144,7 +144,8 @@ def _observed(
         return plain(module, query, key, value, attention_mask, *args, **kwargs)
     _slot.recorder = None
     try:
-        recorder.interface(implementation, module, query, key, attention_mask, **kwargs)
+        known = getattr(plain, "__name__", "") if "/" in implementation else implementation  # a kernel of the hub
+        recorder.interface(known, module, query, key, attention_mask, **kwargs)
         return plain(module, query, key, value, attention_mask, *args, **kwargs)
     finally:
         _slot.recorder = recorder
