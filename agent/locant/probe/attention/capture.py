@@ -17,6 +17,7 @@ from locant.probe.attention.contract import PassContext, Sink
 from locant.probe.attention.engine import row_statistics
 from locant.probe.attention.fastest import Engine
 from locant.probe.attention.flex import UnreadableError
+from locant.probe.attention.forms import Forms
 from locant.probe.attention.functions import function_call
 from locant.probe.attention.interface import kernel_call
 from locant.probe.attention.kernels import kernel_targets
@@ -47,6 +48,7 @@ class AttentionCapture:
         engine: Engine = row_statistics,
     ) -> None:
         self._engine = engine
+        self._forms = Forms()
         self._profile = profile
         self._rows = rows
         self._layers = layers
@@ -68,7 +70,9 @@ class AttentionCapture:
         self.disarm()
         look = look or Look("attention", ATTENTION_EFFORTS[0])
         plan = Plan(min(self._rows, look.effort.rows), self._chosen(context, look.effort), self._profile, self._heads)
-        recorder = _Armed(self._members, PassProfiler(context, plan, sink, self._engine), look, self._on_error)
+        recorder = _Armed(
+            self._members, PassProfiler(context, plan, sink, self._engine, self._forms), look, self._on_error
+        )
         seams.SEAM.hold(self._targets)
         self._thread.recorder = recorder
         seams.set_recorder(recorder)

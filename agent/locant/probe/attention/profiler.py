@@ -14,6 +14,7 @@ from locant.probe.attention.calls import Attention
 from locant.probe.attention.contract import STATISTICS, LayerStatistics, PassContext, Sink
 from locant.probe.attention.engine import heat_map, row_statistics
 from locant.probe.attention.fastest import Engine
+from locant.probe.attention.forms import Forms, form_of
 from locant.probe.attention.layout import Layout, lay_out
 from locant.probe.attention.rows import Rows
 from locant.probe.attention.strata import sample_rows, structural_rows
@@ -25,7 +26,7 @@ PREFIX_FAMILIES = frozenset({"paligemma", "colpali", "pi0"})
 HEAT_BINS = 32
 """Sequences shorter than that get a map of half as many bins, so that none is empty; below a half there is none."""
 
-_FUTURE, _LOG_SUM_EXP = STATISTICS.index("future_mass"), STATISTICS.index("log_sum_exp")
+_PADDING, _FUTURE, _LOG_SUM_EXP = map(STATISTICS.index, ("padding_mass", "future_mass", "log_sum_exp"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +39,40 @@ class Plan:
     heads: tuple[int, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """The rows of a pass; `counted` bool [N, R], `count` of them, and the `share` [N, R, 1] of the sums each takes."""
+
+    rows: Rows
+    counted: Tensor
+    count: Tensor
+    share: Tensor
+
+
+def _sample(rows: Rows) -> _Sample:
+    counted = rows.weights > 0
+    count = counted.sum()
+    share = rows.weights * (count / rows.weights.sum().clamp_min(1e-9))
+    return _Sample(rows, counted, count, share[:, :, None])
+
+
 class PassProfiler:
     """Looks at the attention calls of one pass. Nothing is read back from the device."""
 
-    def __init__(self, context: PassContext, plan: Plan, sink: Sink, engine: Engine = row_statistics) -> None:
+    def __init__(
+        self,
+        context: PassContext,
+        plan: Plan,
+        sink: Sink,
+        engine: Engine = row_statistics,
+        forms: Forms | None = None,
+    ) -> None:
         self.context = context
         self.plan = plan
         self._sink = sink
         self._engine = engine
-        self._sample: Rows | None = None
+        self._forms = forms or Forms()
+        self._sample: _Sample | None = None
         self._layouts: dict[tuple[int, int | None], tuple[Rows, Layout]] = {}
         self._judged: dict[Hashable, tuple[Tensor, Any]] = {}
         self._device: torch.device | None = None
@@ -68,9 +94,10 @@ class PassProfiler:
         key = (layer,) if shape is None else (*shape, call.keys, geometry)
         known = self._judged.get(key)
         if known is None:
-            rows, layout = self._structure(call, geometry.window)
-            known = (judge(call, rows, layout, self.context, geometry), mask)
-            self._judged[key] = known
+            visibility = self._forms.find(
+                form_of(call, self.context, geometry), lambda: self._visibility(call, geometry)
+            )
+            known = self._judged[key] = (visibility, mask)
         elif not chosen:
             return
         self._sink(
@@ -84,13 +111,16 @@ class PassProfiler:
         def hand_over(found: LayerStatistics) -> None:
             sink(replace(found, visibility=found.visibility.expand(batch, -1)))
 
-        return PassProfiler(context, self.plan, hand_over if context.batch != batch else sink, self._engine)
+        return self._like(context, hand_over if context.batch != batch else sink)
 
     def _elsewhere(self, device: torch.device) -> PassProfiler:
         """The same pass on another device, for a model whose layers are spread over several."""
         if device not in self._others:
-            self._others[device] = PassProfiler(self.context, self.plan, self._sink, self._engine)
+            self._others[device] = self._like(self.context, self._sink)
         return self._others[device]
+
+    def _like(self, context: PassContext, sink: Sink) -> PassProfiler:
+        return PassProfiler(context, self.plan, sink, self._engine, self._forms)
 
     def _geometry(self, module: nn.Module | None) -> Geometry:
         profile = self.plan.profile
@@ -99,17 +129,17 @@ class PassProfiler:
         known = window if isinstance(window, int) and not isinstance(window, bool) and window > 0 else None
         return Geometry(known, self.context.causal and not two_way)
 
-    def _structure(self, call: Attention, window: int | None) -> tuple[Rows, Layout]:
-        found = self._layouts.get((call.keys, window))
+    def _visibility(self, call: Attention, geometry: Geometry) -> Tensor:
+        found = self._layouts.get((call.keys, geometry.window))
         if found is None:
-            rows = structural_rows(self.context, window, call.device)
-            found = self._layouts[call.keys, window] = (rows, lay_out(self.context, call.keys, rows))
-        return found
+            rows = structural_rows(self.context, geometry.window, call.device)
+            found = self._layouts[call.keys, geometry.window] = (rows, lay_out(self.context, call.keys, rows))
+        return judge(call, *found, self.context, geometry)
 
     def _statistics(self, layer: int, call: Attention, geometry: Geometry, visibility: Tensor) -> LayerStatistics:
         if self._sample is None:
-            self._sample = sample_rows(self.context, self.plan.rows, call.device)
-        rows = self._sample
+            self._sample = _sample(sample_rows(self.context, self.plan.rows, call.device))
+        rows, counted = self._sample.rows, self._sample.counted
         layout = lay_out(self.context, call.keys, rows)
         if not layout.located:
             return _structure_only(layer, call, visibility)
@@ -117,17 +147,17 @@ class PassProfiler:
         found[_LOG_SUM_EXP].nan_to_num_(neginf=0.0)
         if not geometry.causal:
             found[_FUTURE] = 0
-        counted = rows.weights > 0
-        count = counted.sum()
-        share = rows.weights * (count / rows.weights.sum().clamp_min(1e-9))
+        padded_rows, largest = torch.zeros_like(self._sample.count), torch.zeros((), device=call.device)
+        if layout.padding is not None:
+            padded_rows = (layout.padding.any(1)[:, None] & counted).sum()
+            largest = (found[_PADDING].mean(-1) * counted).amax()
         heat_head, heat, heat_rows = self._heat(layer, call, rows, layout)
-        padded = layout.padding.any(1)[:, None] & counted if layout.padding is not None else torch.zeros_like(counted)
         return LayerStatistics(
             layer=layer,
-            sums=(found * share[:, :, None]).sum((1, 2)),
-            rows=count,
-            padded_rows=padded.sum(),
-            padding_mass_largest=(found[0].mean(-1) * counted).amax(),
+            sums=(found * self._sample.share).sum((1, 2)),
+            rows=self._sample.count,
+            padded_rows=padded_rows,
+            padding_mass_largest=largest,
             visibility=visibility,
             heat_head=heat_head,
             heat=heat,
