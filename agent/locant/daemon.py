@@ -65,17 +65,17 @@ class Daemon:
     def __init__(self, config: AgentConfig, reload: Reload) -> None:
         self._config = config
         self._reload = reload
-        self._kept = writer_for(config)
-        keeper = Keeper(self._kept.offer) if self._kept is not None else None
-        references = load_references(config.reference_path)
-        self._agent = Agent(config, Judge(), references=references, usage=own_usage, keeper=keeper)
-        self._state = StateWriter(config.state_path) if config.state_path is not None else None
         self._receiver = Receiver(
             str(config.socket_path),
             mode=config.socket_mode,
             allowed_uids=frozenset(config.socket_allowed_uids) or None,
             clock=time.monotonic,
         )
+        self._kept = writer_for(config)
+        keeper = Keeper(self._kept.offer, self._receiver.ask) if self._kept is not None else None
+        references = load_references(config.reference_path)
+        self._agent = Agent(config, Judge(), references=references, usage=own_usage, keeper=keeper)
+        self._state = StateWriter(config.state_path) if config.state_path is not None else None
         self._stopping = threading.Event()
         self._reloading = threading.Event()
         self._applying = threading.Lock()

@@ -43,7 +43,7 @@ class EmbeddedAgent:
         config = config or AgentConfig()
         references = load_references(config.reference_path)
         self._kept = writer_for(config)
-        keeper = Keeper(self._kept.offer) if self._kept is not None else None
+        keeper = Keeper(self._kept.offer, self._look_whole) if self._kept is not None else None
         self._agent = Agent(
             config, Judge(), references=references, objectives=objectives or {}, clock=clock, keeper=keeper
         )
@@ -56,6 +56,9 @@ class EmbeddedAgent:
     def _judge(self, batch: Sequence[Observation]) -> None:
         self._agent.ingest(batch)
         self._agent.note_channel(self.host.channel.depth, self.host.channel.dropped)
+
+    def _look_whole(self, model_id: int, phase: str) -> bool:
+        return self.host.look_whole(model_id, phase)
 
     def snapshot(self) -> Snapshot:
         """Everything known now, judged up to now."""

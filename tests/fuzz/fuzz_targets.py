@@ -42,6 +42,7 @@ from locant.sidecar.state_file import load_state
 from locant.wire.codec import decode, decode_losses, encode, encode_losses
 from locant.wire.frame import Frame, FrameError, FrameKind, pack, unpack
 from locant.wire.peer import Probe
+from locant.wire.request import decode_request
 from locant_alerts.history.csv_file import read_csv, read_incidents
 from locant_alerts.history.tsdb import read_dump
 from locant_exporters.address import parse_address
@@ -73,7 +74,8 @@ class Target:
 def _frame(data: bytes) -> None:
     with contextlib.suppress(FrameError):
         frame = unpack(data)
-        (decode_losses if frame.kind == FrameKind.HEARTBEAT else decode)(frame.payload)
+        read = {FrameKind.HEARTBEAT: decode_losses, FrameKind.REQUEST: decode_request}.get(frame.kind, decode)
+        read(frame.payload)
 
 
 class _Fed:

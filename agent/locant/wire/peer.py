@@ -61,7 +61,7 @@ class Probe:
 
 @dataclass(slots=True)
 class Peer:
-    """One connection. `heard` is when it last sent something readable, on the receiver's clock; `hears`: it reads too."""
+    """One connection. `heard` is when it last sent something readable, by the receiver's clock; `hears`: it reads."""
 
     sock: socket.socket
     heard: float

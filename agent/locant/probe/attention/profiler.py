@@ -16,6 +16,7 @@ from locant.probe.attention.engine import heat_map, row_statistics
 from locant.probe.attention.fastest import Engine
 from locant.probe.attention.forms import Forms, form_of
 from locant.probe.attention.layout import Layout, lay_out
+from locant.probe.attention.limits import limits_of
 from locant.probe.attention.rows import Rows
 from locant.probe.attention.strata import sample_rows, structural_rows
 from locant.probe.attention.visibility import Geometry, judge
@@ -31,12 +32,17 @@ _PADDING, _FUTURE, _LOG_SUM_EXP = map(STATISTICS.index, ("padding_mass", "future
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`rows` per pass, the layers whose weights are computed, and the heads whose heat maps take turns (None: all)."""
+    """`rows` per pass, the layers whose weights are computed, and the heads whose heat maps take turns (None: all).
+
+    `maps`: how many of the layers get a heat map, those that are spread evenly over them; one for the one whose turn it
+    is.
+    """
 
     rows: int
     layers: frozenset[int]
     profile: ModelProfile
     heads: tuple[int, ...] | None = None
+    maps: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,20 +168,23 @@ class PassProfiler:
             heat_head=heat_head,
             heat=heat,
             heat_rows=heat_rows,
+            window=geometry.window or 0,
+            mask=limits_of(call),
         )
 
     def _heat(
         self, layer: int, call: Attention, rows: Rows, layout: Layout
     ) -> tuple[int, Tensor | None, Tensor | None]:
-        """A heat map of one head of one layer per pass, in rotation; none for very short passes."""
+        """A heat map of one head of each layer that has one in this pass, in rotation; none for very short passes."""
         context, layers = self.context, sorted(self.plan.layers & set(range(self.plan.profile.layers)))
-        turn = context.pass_number
-        if not layers or layers[turn % len(layers)] != layer or context.queries < HEAT_BINS // 2:
+        turn, maps = context.pass_number, min(self.plan.maps, len(layers))
+        drawn = [layers[(turn + k * len(layers) // maps) % len(layers)] for k in range(maps)]
+        if layer not in drawn or context.queries < HEAT_BINS // 2:
             return -1, None, None
         if not isinstance(context.cached, int):
             return -1, None, None
         heads = [head for head in self.plan.heads or () if 0 <= head < call.heads] or range(call.heads)
-        head = heads[(turn // len(layers)) % len(heads)]
+        head = heads[(turn // len(layers) + drawn.index(layer)) % len(heads)]
         span = context.cached + context.queries
         return head, *heat_map(call, rows, layout, head, HEAT_BINS if span >= HEAT_BINS else HEAT_BINS // 2, span)
 
