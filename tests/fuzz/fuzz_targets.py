@@ -153,9 +153,10 @@ def targets() -> tuple[Target, ...]:
     payloads = tuple(encode([one]) for one in OBSERVATIONS)
     frames = (*(pack(Frame(FrameKind.OBSERVATIONS, 7, 1, 2, 3.0, payload)) for payload in payloads),)
     beat = pack(Frame(FrameKind.HEARTBEAT, 7, 1, 2, 3.0, encode_losses({"queue_full": 3})))
+    wish = pack(Frame(FrameKind.REQUEST, 7, 1, 2, 3.0, encode_request(LookRequest(3, "prefill"))))
     manifest = write_manifest(Manifest("m", "v", PROFILE)).encode()
     return (
-        Target("frame", (*frames, beat), _frame),
+        Target("frame", (*frames, beat, wish), _frame),
         Target("payload", payloads, _Fed()),
         Target("spec", (SPEC,), _text(lambda text: parse_specs(text, "spec"))),
         Target("interop", (SLOTH, OPENSLO), _text(lambda text: import_text(text, "spec"))),
