@@ -42,7 +42,7 @@ from locant.sidecar.state_file import load_state
 from locant.wire.codec import decode, decode_losses, encode, encode_losses
 from locant.wire.frame import Frame, FrameError, FrameKind, pack, unpack
 from locant.wire.peer import Probe
-from locant.wire.request import decode_request
+from locant.wire.request import LookRequest, decode_request, encode_request
 from locant_alerts.history.csv_file import read_csv, read_incidents
 from locant_alerts.history.tsdb import read_dump
 from locant_exporters.address import parse_address

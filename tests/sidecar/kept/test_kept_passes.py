@@ -40,15 +40,6 @@ def test_a_whole_pass_keeps_what_each_layers_mask_does() -> None:
     assert from_bytes(to_bytes(given_pass)) == given_pass
 
 
-def test_a_file_of_a_release_that_kept_fewer_statistics_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passes, "STATISTICS", passes.STATISTICS[:8])
-    old = to_bytes(kept())
-    monkeypatch.undo()
-    found = from_bytes(old).layers[0]
-    assert found.largest_weight == layer(1).largest_weight
-    assert found.cross_mass == ()
-
-
 def test_the_file_opens_with_the_safetensors_library() -> None:
     safetensors = pytest.importorskip("safetensors.torch")
     found = safetensors.load(to_bytes(kept()))
