@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -47,19 +47,36 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """The rows of a pass; `counted` bool [N, R], `count` of them, and the `share` [N, R, 1] of the sums each takes."""
+    """The rows of a pass; `counted` bool [N, R], `count` of them, and the `share` [N, R, 1] of the sums each takes.
+
+    `none` and `nothing` are zeros, int64 and float32.
+    """
 
     rows: Rows
     counted: Tensor
     count: Tensor
     share: Tensor
+    none: Tensor
+    nothing: Tensor
+    _layouts: dict[int, tuple[Layout, Tensor]] = field(default_factory=dict)
+
+    def among(self, context: PassContext, keys: int) -> tuple[Layout, Tensor]:
+        """Where the rows stand among so many keys, and how many of them have padding among theirs."""
+        found = self._layouts.get(keys)
+        if found is None:
+            layout, padded = lay_out(context, keys, self.rows), self.none
+            if layout.padding is not None:
+                padded = (layout.padding.any(1)[:, None] & self.counted).sum()
+            found = self._layouts[keys] = layout, padded
+        return found
 
 
 def _sample(rows: Rows) -> _Sample:
     counted = rows.weights > 0
     count = counted.sum()
     share = rows.weights * (count / rows.weights.sum().clamp_min(1e-9))
-    return _Sample(rows, counted, count, share[:, :, None])
+    none = torch.zeros_like(count)
+    return _Sample(rows, counted, count, share[:, :, None], none, none.float())
 
 
 class PassProfiler:
@@ -145,18 +162,16 @@ class PassProfiler:
     def _statistics(self, layer: int, call: Attention, geometry: Geometry, visibility: Tensor) -> LayerStatistics:
         if self._sample is None:
             self._sample = _sample(sample_rows(self.context, self.plan.rows, call.device))
-        rows, counted = self._sample.rows, self._sample.counted
-        layout = lay_out(self.context, call.keys, rows)
+        rows, (layout, padded_rows) = self._sample.rows, self._sample.among(self.context, call.keys)
         if not layout.located:
             return _structure_only(layer, call, visibility)
         found = self._engine(call, rows, layout, geometry.window)
         found[_LOG_SUM_EXP].nan_to_num_(neginf=0.0)
         if not geometry.causal:
             found[_FUTURE] = 0
-        padded_rows, largest = torch.zeros_like(self._sample.count), torch.zeros((), device=call.device)
+        largest = self._sample.nothing
         if layout.padding is not None:
-            padded_rows = (layout.padding.any(1)[:, None] & counted).sum()
-            largest = (found[_PADDING].mean(-1) * counted).amax()
+            largest = (found[_PADDING].mean(-1) * self._sample.counted).amax()
         heat_head, heat, heat_rows = self._heat(layer, call, rows, layout)
         return LayerStatistics(
             layer=layer,
