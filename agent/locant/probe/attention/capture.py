@@ -24,7 +24,7 @@ from locant.probe.attention.kernels import kernel_targets
 from locant.probe.attention.met import Met
 from locant.probe.attention.modules import Member, members
 from locant.probe.attention.profiler import PassProfiler, Plan
-from locant.probe.effort import ATTENTION_EFFORTS, Look
+from locant.probe.effort import FULL_LAYERS, Look, attention_efforts
 from locant.probe.timing import capturing
 
 
@@ -68,9 +68,8 @@ class AttentionCapture:
         if self._closed or not self._targets or _is_compiled(self._model):
             return
         self.disarm()
-        look = look or Look("attention", ATTENTION_EFFORTS[0])
-        rows = look.effort.rows if look.whole else min(self._rows, look.effort.rows)
-        plan = Plan(rows, self._chosen(context, look), self._profile, self._heads, look.effort.maps)
+        look = look or Look("attention", attention_efforts(self._rows)[0])
+        plan = Plan(look.effort.rows, self._chosen(context, look), self._profile, self._heads, look.effort.maps)
         recorder = _Armed(
             self._members, PassProfiler(context, plan, sink, self._engine, self._forms), look, self._on_error
         )
@@ -94,11 +93,11 @@ class AttentionCapture:
 
     def _chosen(self, context: PassContext, look: Look) -> frozenset[int]:
         """The first and the last layer and others in rotation; with less effort, all in rotation; every one at once."""
-        turn, full, effort = context.pass_number, ATTENTION_EFFORTS[0], look.effort
+        turn, effort = context.pass_number, look.effort
         among = self._layers if self._layers is not None else range(max(self._profile.layers, 1))
         if look.whole:
             return frozenset(among)
-        if effort.layers < full.layers:
+        if effort.layers < FULL_LAYERS:
             return frozenset(among[(turn * effort.layers + k) % len(among)] for k in range(effort.layers))
         if self._layers is not None:
             return frozenset(self._layers)
