@@ -57,6 +57,7 @@ class AttentionCapture:
         self._members = members(model)
         self._model = model
         self._targets = _targets(model, profile)
+        self._columns = any(isinstance(m, nn.MultiheadAttention) and not m.batch_first for m in model.modules())
         self._thread = threading.local()
         self._closed = False
 
@@ -70,9 +71,8 @@ class AttentionCapture:
         self.disarm()
         look = look or Look("attention", attention_efforts(self._rows)[0])
         plan = Plan(look.effort.rows, self._chosen(context, look), self._profile, self._heads, look.effort.maps)
-        recorder = _Armed(
-            self._members, PassProfiler(context, plan, sink, self._engine, self._forms), look, self._on_error
-        )
+        profiler = PassProfiler(context, plan, sink, self._engine, self._forms)
+        recorder = _Armed(self._members, profiler, look, self._on_error, self._columns)
         seams.SEAM.hold(self._targets)
         self._thread.recorder = recorder
         seams.set_recorder(recorder)
@@ -115,7 +115,9 @@ class _Armed:
         profiler: PassProfiler,
         look: Look,
         on_error: Callable[[Exception], None] | None,
+        columns: bool,
     ) -> None:
+        self._columns = columns
         self._members = found
         self._profiler: PassProfiler | None = profiler
         self._look = look
@@ -158,7 +160,8 @@ class _Armed:
         lowered = autocast_dtype(first.device) if first is not None else None
         with self._apart(first):
             try:
-                met = function_call(name, args, kwargs, profiler.context, profiler.plan.profile.heads)
+                heads = profiler.plan.profile.heads
+                met = function_call(name, args, kwargs, profiler.context, heads, columns=self._columns)
                 if met is not None:
                     self._order += 1
                     self._profiler_of(met, profiler).look(self._order - 1, as_cast(met.call, lowered), None, None, None)
