@@ -38,7 +38,6 @@ from locant.probe.row_inputs import RowRules
 from locant.probe.slopes import alibi_slopes
 from locant.probe.structure import Unit, unwrap
 from locant.probe.timing import Stopwatch, capturing
-from locant.probe.wishes import Wishes
 
 Armer = Callable[[PassContext, Callable[[LayerStatistics], None], Look], None]
 
@@ -53,7 +52,6 @@ class Shared:
     slot: PassSlot
     governor: Governor
     memory: EncoderMemory
-    wishes: Wishes
     timer: Callable[[], float] = time.perf_counter
 
 
@@ -95,7 +93,7 @@ class UnitCapture:
         self.takes_start = takes(self._names, "start")
         self.slopes, self.steepest = _slopes(unit, profile)
         self._timer = shared.timer
-        self.looks = Looks(options, shared.governor, shared.timer, profile.layers, shared.wishes)
+        self.looks = Looks(options, shared.governor, shared.timer)
         self._encodes = unit.encoder or profile.kind == fam.ENCODER
 
     def before(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
