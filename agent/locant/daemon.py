@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
-from types import FrameType
+from contextlib import ExitStack
 
 from locant.observation import Observation
 from locant.sidecar.config import AgentConfig
@@ -25,7 +23,7 @@ from locant_exporters.http import Server, serve
 from locant_exporters.otlp import OtlpPusher
 from locant_exporters.web_config import load_web_config
 from locant_slo.catalogue.labels import BY_OTLP, BY_SCRAPE, TO_SNAPSHOTS, TO_STATE
-from locant_slo.errors import ConfigError
+from locant_slo.errors import LocantError
 
 _log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.05
@@ -67,20 +65,21 @@ class Daemon:
     def __init__(self, config: AgentConfig, reload: Reload) -> None:
         self._config = config
         self._reload = reload
-        self._kept = writer_for(config)
-        keeper = Keeper(self._kept.offer) if self._kept is not None else None
-        references = load_references(config.reference_path)
-        self._agent = Agent(config, Judge(), references=references, usage=own_usage, keeper=keeper)
-        self._state = StateWriter(config.state_path) if config.state_path is not None else None
         self._receiver = Receiver(
             str(config.socket_path),
             mode=config.socket_mode,
             allowed_uids=frozenset(config.socket_allowed_uids) or None,
             clock=time.monotonic,
         )
+        self._kept = writer_for(config)
+        keeper = Keeper(self._kept.offer, self._receiver.ask) if self._kept is not None else None
+        references = load_references(config.reference_path)
+        self._agent = Agent(config, Judge(), references=references, usage=own_usage, keeper=keeper)
+        self._state = StateWriter(config.state_path) if config.state_path is not None else None
         self._stopping = threading.Event()
         self._reloading = threading.Event()
         self._applying = threading.Lock()
+        self._save_seconds = config.state_interval_seconds
         self._ticked: float | None = None
         self._next_tend = self._next_save = self._quiet_until = 0.0
         self._found = self._most_found = 0  # observations that one reading found, and the most since the last `_tend`
@@ -101,29 +100,33 @@ class Daemon:
         """Open everything, serve until stopped, flush and close. `announce` gets the address of the metrics page."""
         if self._config.state_path is not None:
             self._agent.restore(load_state(self._config.state_path))
-        server = self._open_web()
-        try:
+        with ExitStack() as closing:
+            server = self._open_web()
+            closing.callback(server.close)
+            pusher = self._otlp()
+            if pusher is not None:
+                closing.callback(pusher.close, _EXPORT_DEADLINE_SECONDS)
             self._receiver.open()
-        except BaseException:
-            server.close()
-            raise
-        pusher = self._open_otlp()
-        self._ticked = time.monotonic()
-        announce(f"http://{self._config.web_listen_address.rpartition(':')[0] or 'localhost'}:{server.port}/metrics")
-        try:
+            closing.callback(self._finish)
+            if pusher is not None:
+                pusher.start()
+            self._ticked = time.monotonic()
+            announce(f"{server.scheme}://{self._host() or 'localhost'}:{server.port}/metrics")
             while not self._stopping.is_set():
                 self._go_on(server, pusher)
-        finally:
-            self._stopping.set()
-            self._read_the_rest()
-            self._receiver.close()
-            if self._state is not None:
-                self._state.finish(self._agent.saved(), _EXPORT_DEADLINE_SECONDS)
-            if self._kept is not None:
-                self._kept.close(_EXPORT_DEADLINE_SECONDS)
-            if pusher is not None:
-                pusher.close(_EXPORT_DEADLINE_SECONDS)
-            server.close()
+
+    def _finish(self) -> None:
+        """What was sent until now is read, kept and saved; exports and the page, which close after it, have it all."""
+        self._stopping.set()
+        self._read_the_rest()
+        self._receiver.close()
+        if self._state is not None:
+            self._state.finish(self._agent.saved(), _EXPORT_DEADLINE_SECONDS)
+        if self._kept is not None:
+            self._kept.close(_EXPORT_DEADLINE_SECONDS)
+
+    def _host(self) -> str:
+        return self._config.web_listen_address.rpartition(":")[0]
 
     def _read_the_rest(self) -> None:
         """Before the end: what probes sent until now, for as long as a second, and what they lost."""
@@ -148,6 +151,7 @@ class Daemon:
         with self._applying:
             config = self._reload()
             self._agent.reconfigure(config, load_references(config.reference_path))
+            self._save_seconds = config.state_interval_seconds
             changed = [name for name in _FIXED if getattr(config, name) != getattr(self._config, name)]
         _log.info("configuration read again")
         if changed:
@@ -193,7 +197,7 @@ class Daemon:
             self._agent.note_exports(TO_SNAPSHOTS, self._kept.ok, self._kept.errors, self._kept.seconds)
         if self._state is not None:
             if time.monotonic() >= self._next_save:
-                self._next_save = time.monotonic() + self._config.state_interval_seconds
+                self._next_save = time.monotonic() + self._save_seconds
                 self._state.save(self._agent.saved())
             self._agent.note_exports(TO_STATE, self._state.ok, self._state.errors, self._state.seconds)
 
@@ -208,7 +212,7 @@ class Daemon:
     def _obey_reload(self) -> None:
         try:
             self.reload()
-        except ConfigError as error:
+        except LocantError as error:
             _log.error("the new configuration does not hold, the old one stays: %s", error)
 
     def _open_web(self) -> Server:
@@ -218,29 +222,14 @@ class Daemon:
             address=self._config.web_listen_address,
             ready=self.readiness,
             reload=self.reload,
-            web_config=load_web_config(Path(path)) if path else None,
+            web_config=load_web_config(path) if path is not None else None,
         )
 
-    def _open_otlp(self) -> OtlpPusher | None:
+    def _otlp(self) -> OtlpPusher | None:
         if self._config.otlp_endpoint is None:
             return None
-        pusher = OtlpPusher(
+        return OtlpPusher(
             self._agent.snapshot,
             endpoint=self._config.otlp_endpoint,
             interval_seconds=self._config.otlp_interval_seconds,
         )
-        return pusher.start()
-
-
-def obey_signals(daemon: Daemon) -> None:
-    """SIGTERM and SIGINT stop the daemon, SIGHUP makes it read its configuration again. Main thread only."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        daemon.stop()
-
-    def reload(number: int, frame: FrameType | None) -> None:
-        daemon.request_reload()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGHUP, reload)

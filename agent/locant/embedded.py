@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from locant.host import ProbeHost
@@ -41,17 +43,22 @@ class EmbeddedAgent:
         config = config or AgentConfig()
         references = load_references(config.reference_path)
         self._kept = writer_for(config)
-        keeper = Keeper(self._kept.offer) if self._kept is not None else None
+        keeper = Keeper(self._kept.offer, self._look_whole) if self._kept is not None else None
         self._agent = Agent(
             config, Judge(), references=references, objectives=objectives or {}, clock=clock, keeper=keeper
         )
         self.host = ProbeHost(self._judge, capacity=capacity, clock=clock)
         self._servers: list[Server] = []
         self._pushes: dict[str, Push] = {}
+        # A thread that is inside torch when the interpreter goes takes the whole process down with SIGABRT.
+        atexit.register(self.close)
 
     def _judge(self, batch: Sequence[Observation]) -> None:
         self._agent.ingest(batch)
         self._agent.note_channel(self.host.channel.depth, self.host.channel.dropped)
+
+    def _look_whole(self, model_id: int, phase: str) -> bool:
+        return self.host.look_whole(model_id, phase)
 
     def snapshot(self) -> Snapshot:
         """Everything known now, judged up to now."""
@@ -69,14 +76,17 @@ class EmbeddedAgent:
         """What is wrong, worst first; equal findings are one with a count."""
         return self._agent.findings()
 
-    def serve(self, address: str = "127.0.0.1:9466") -> Server:
+    def serve(self, address: str = "127.0.0.1:9466", web_config_file: Path | None = None) -> Server:
         """Serve `/metrics`, `/-/healthy` and `/-/ready` at `host:port` until this agent is closed; 0 is any free port.
 
-        Raises MachineError when the address is taken.
+        `web_config_file`: TLS and users, in exporter-toolkit's format. Raises ConfigError when that does not hold,
+        MachineError when the address is taken.
         """
         from locant_exporters.http import serve
+        from locant_exporters.web_config import load_web_config
 
-        server = serve(self.snapshot, address=address, ready=lambda: True)
+        web_config = load_web_config(web_config_file) if web_config_file is not None else None
+        server = serve(self.snapshot, address=address, ready=lambda: True, web_config=web_config)
         self._servers.append(server)
         return server
 
@@ -96,7 +106,8 @@ class EmbeddedAgent:
         self._agent.pin_reference(path)
 
     def close(self) -> None:
-        """Take every probe off, judge the rest, end the thread and stop serving."""
+        """Take every probe off, judge the rest, end the thread and stop serving. At exit this happens by itself."""
+        atexit.unregister(self.close)
         self.host.close()
         if self._kept is not None:
             self._kept.close(_CLOSE_SECONDS)

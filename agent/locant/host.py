@@ -108,6 +108,19 @@ class ProbeHost:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout=5.0)
 
+    def look_whole(self, model_id: int, phase: str) -> bool:
+        """Have a model's next pass of a phase looked at whole; False when it is unknown here, or not now."""
+        probe = next((one for one in self._probes if one.model_id == model_id), None)
+        if probe is None:
+            self.refuse_request()
+            return False
+        return probe.wishes.ask(phase)
+
+    def refuse_request(self) -> None:
+        """Count what the agent said that was no request for a model of ours, with the first of them."""
+        for probe in self._probes[:1]:
+            probe.wishes.refuse()
+
     def add_chore(self, chore: Callable[[], object]) -> Callable[[], None]:
         """Let the background thread call `chore` after each round, outside every lock; returns what ends that."""
         self._chores = (*self._chores, chore)

@@ -212,7 +212,7 @@ def _serving() -> AnyAgent:
     config = load_config()
     agent = EmbeddedAgent(config)
     try:
-        server = agent.serve(config.web_listen_address)
+        server = agent.serve(config.web_listen_address, config.web_config_file)
         _LOG.info("metrics at %s/metrics", server.url)
     except LocantError as error:
         _LOG.warning("this process is watched, but its metrics cannot be scraped: %s", error)

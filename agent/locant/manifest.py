@@ -50,6 +50,10 @@ class GoldenRow:
     tokens: tuple[int, ...]
     log_probabilities: tuple[float, ...]
 
+    def __post_init__(self) -> None:
+        if len(self.tokens) != len(self.log_probabilities):
+            raise ValueError(f"golden row {self.position}: as many log-probabilities as tokens must be given")
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -88,11 +92,11 @@ def write_manifest(manifest: Manifest) -> str:
 def read_manifest(path: Path) -> Manifest:
     """The manifest in a file. Raises ConfigError with path, reason and cure."""
     try:
-        data = path.read_bytes()
+        data = _bytes_of(path)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); write one with `locant fingerprint`") from error
     try:
-        manifest = msgspec.json.decode(data[: MAX_MANIFEST_BYTES + 1], type=Manifest)
+        manifest = msgspec.json.decode(data, type=Manifest)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:  # ValueError: bytes that are no UTF-8
         raise ConfigError(f"{path}: is no manifest ({error}); write one with `locant fingerprint`") from error
     if manifest.schema != SCHEMA:
@@ -100,10 +104,16 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
+def _bytes_of(path: Path) -> bytes:
+    """What the file holds; of one that is too large to be a manifest no more than shows that it is none."""
+    with path.open("rb") as file:
+        return file.read(MAX_MANIFEST_BYTES + 1)
+
+
 def is_manifest(path: Path) -> bool:
     """Whether the file says of itself that it is a manifest; a file that cannot be read is none."""
     try:
-        head = msgspec.json.decode(path.read_bytes()[: MAX_MANIFEST_BYTES + 1])
+        head = msgspec.json.decode(_bytes_of(path))
     except (OSError, msgspec.DecodeError, ValueError, RecursionError):
         return False
     return isinstance(head, dict) and str(head.get("schema", "")).startswith("locant-manifest/")
@@ -148,7 +158,7 @@ def _rotaries(reference: Manifest, current: Manifest) -> Iterator[Change]:
 def _tables(reference: Manifest, current: Manifest) -> Iterator[Change]:
     after = {one.module: one for one in current.tables}
     for before in reference.tables:
-        now = after.get(before.module)
+        now = after.pop(before.module, None)
         if now is None:
             yield Change(f"table {before.module}", f"{before.rows} rows", "gone", harmful=True)
         elif (now.rows, now.columns) != (before.rows, before.columns):
@@ -156,6 +166,8 @@ def _tables(reference: Manifest, current: Manifest) -> Iterator[Change]:
             yield Change(f"table {before.module}", size, f"{now.rows} x {now.columns}", harmful=now.rows < before.rows)
         elif now.checksum != before.checksum:
             yield Change(f"table {before.module} content", before.checksum, now.checksum, harmful=False)
+    for name, new in after.items():
+        yield Change(f"table {name}", "absent", f"{new.rows} rows", harmful=True)
 
 
 def _golden(reference: Manifest, current: Manifest) -> Iterator[Change]:
@@ -181,6 +193,6 @@ def _drift(before: GoldenRow, now: GoldenRow) -> float:
 
 
 def _largest_difference(before: tuple[float, ...], after: tuple[float, ...]) -> float:
-    if len(before) != len(after):
-        return math.inf
+    if len(before) != len(after) or not all(map(math.isfinite, (*before, *after))):
+        return math.inf  # uninitialised memory may hold no numbers, and a NaN is in no order
     return max((abs(a - b) for a, b in zip(before, after, strict=True)), default=0.0)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -26,8 +27,8 @@ class FindingsPage:
     findings: tuple[dict[str, Any], ...]
 
 
-def fetch_findings(url: str) -> FindingsPage:
-    """The findings of the agent at `url` (scheme, host and port).
+def fetch_findings(url: str, headers: Mapping[str, str] | None = None) -> FindingsPage:
+    """The findings of the agent at `url` (scheme, host and port), asked with these headers.
 
     Raises ConfigError for an address that is none, MachineError when nobody answers there or it is no agent.
     """
@@ -35,14 +36,24 @@ def fetch_findings(url: str) -> FindingsPage:
         raise ConfigError(f"{url} is no address of an agent; write http://HOST:9466")
     address = f"{url.rstrip('/')}/api/v1/findings"
     try:
-        with urllib.request.urlopen(address, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - the scheme is checked
+        request = urllib.request.Request(address, headers=dict(headers or {}))  # noqa: S310 - the scheme is checked
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
             text = answer.read(_LARGEST_PAGE_BYTES).decode()
         findings = tuple(json.loads(text)["findings"])
-    except urllib.error.URLError as error:
-        raise MachineError(f"{address} does not answer ({error.reason}); is the agent running there?") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except urllib.error.HTTPError as error:
+        raise MachineError(f"{address} answers {error.code} {error.reason}; {_cure(error.code)}") from error
+    except OSError as error:  # URLError is one, and so is a silence after the first byte
+        reason = getattr(error, "reason", error)
+        raise MachineError(f"{address} does not answer ({reason}); is the agent running there?") from error
+    except (http.client.HTTPException, ValueError, KeyError, TypeError) as error:
         raise MachineError(f"{address} is no agent's answer; give the address that serves /metrics") from error
     return FindingsPage(text, findings)
+
+
+def _cure(status: int) -> str:
+    if status == 401:
+        return "name a user, as in --header 'Authorization: Basic ...'"
+    return "give the address that serves /metrics"
 
 
 def render_findings(findings: Sequence[dict[str, Any]]) -> str:

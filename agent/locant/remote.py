@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from locant.host import ProbeHost
+from locant.wire.request import LookRequest
 from locant.wire.sender import Sender
 from locant_slo.errors import LocantError
 from locant_slo.findings import Finding
@@ -18,8 +19,10 @@ class RemoteAgent:
 
     def __init__(self, path: str, *, capacity: int = 4096, clock: Callable[[], float] = time.time) -> None:
         self._path = path
-        self._sender = Sender(path, wall_clock=clock, losses=lambda: self.host.channel.dropped)
-        self.host = ProbeHost(self._sender.send, capacity=capacity, clock=clock, idle=self._sender.heartbeat)
+        self._sender = Sender(
+            path, wall_clock=clock, losses=lambda: self.host.channel.dropped, on_request=self._look_whole
+        )
+        self.host = ProbeHost(self._sender.send, capacity=capacity, clock=clock, idle=self._converse)
         atexit.register(self.close)
 
     @property
@@ -40,6 +43,16 @@ class RemoteAgent:
         atexit.unregister(self.close)
         self.host.close()
         self._sender.close()
+
+    def _converse(self) -> None:
+        self._sender.heartbeat()
+        self._sender.listen()
+
+    def _look_whole(self, request: LookRequest | None) -> None:
+        if request is None:
+            self.host.refuse_request()
+        else:
+            self.host.look_whole(request.model_id, request.phase)
 
     def _elsewhere(self) -> LocantError:
         return LocantError(

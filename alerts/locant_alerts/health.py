@@ -16,7 +16,7 @@ def health_alerts(spec: Spec) -> tuple[Alert, ...]:
         *probes.silent(spec),
         agents.dropped(spec),
         agents.late(spec),
-        probes.canary(spec),
+        *probes.canary(spec),
         probes.coverage(spec),
         agents.refused(spec),
         probes.errors(spec),

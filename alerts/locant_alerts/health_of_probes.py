@@ -12,6 +12,7 @@ from locant_alerts.words import AGE, COUNT, PERCENT, SUBJECT, shown
 from locant_slo import names, promql
 from locant_slo.catalogue import labels, metrics
 from locant_slo.durations import format_duration
+from locant_slo.indicators import FROM_CANARY
 from locant_slo.spec import Spec
 
 _MEMORY = "1h"
@@ -118,11 +119,11 @@ def overhead(spec: Spec) -> Alert:
     )
 
 
-def canary(spec: Spec) -> Alert:
-    """No canary run was completed for too long."""
+def canary(spec: Spec) -> Iterator[Alert]:
+    """No canary run was completed for too long, or none at all where the spec promises what only a canary tells."""
     last = f"max {RELEASE} ({select(spec, metrics.CANARY_LAST_RUN)} > 0)"
     limit = spec.health.canary_stale_after
-    return rule(
+    yield rule(
         spec,
         names.STALE_CANARY_ALERT,
         names.STALE_CANARY_RUNBOOK,
@@ -133,3 +134,19 @@ def canary(spec: Spec) -> Alert:
             "causes: the model is busy, a case raises, or the schedule is off. Run `locant canary` by hand.",
         ),
     )
+    told = [objective.name for objective in spec.objectives if objective.indicator.id in FROM_CANARY]
+    if told:
+        watched = f"count {RELEASE} ({select(spec, metrics.LAST_OBSERVATION)})"
+        yield rule(
+            spec,
+            names.STALE_CANARY_ALERT,
+            names.STALE_CANARY_RUNBOOK,
+            f"{watched} unless {last}",
+            (
+                f"{SUBJECT}: no canary ever ran, so nobody knows {', '.join(told)}",
+                "These objectives count what a canary answers. Without one they have no event, which is neither kept "
+                "nor missed, and no other alert can say so. Start one beside the model, or drop the objectives.",
+            ),
+            hold=limit,
+            cause="never",
+        )

@@ -8,6 +8,7 @@ from locant_alerts.scenario import SUBJECT, Check, Scenario, firing, quiet, step
 from locant_slo import names, promql
 from locant_slo.catalogue import Metric, labels, metrics
 from locant_slo.findings import FailureMode, Severity
+from locant_slo.indicators import FROM_CANARY
 from locant_slo.spec import Spec
 
 _LONGEST_STEPS = 400
@@ -71,6 +72,12 @@ def health_scenarios(spec: Spec, step: int) -> Iterator[Scenario]:
     if stale <= _LONGEST_STEPS:
         ran = _series(spec, metrics.CANARY_LAST_RUN)
         yield _trouble(spec, names.STALE_CANARY_ALERT, ((ran, f"1x{stale}"),), stale)
+        if any(objective.indicator.id in FROM_CANARY for objective in spec.objectives):
+            heard = _series(spec, metrics.LAST_OBSERVATION), f"0+{step}x{stale}"
+            yield _trouble(spec, names.STALE_CANARY_ALERT, (heard,), stale, "never")
+            ran_once = ran, f"_x5 1x{stale}"
+            quiet_then = (quiet(stale, names.STALE_CANARY_ALERT, {**_who(spec), names.CAUSE: "never"}),)
+            yield Scenario(f"{names.STALE_CANARY_ALERT}, never, and then it ran", (heard, ran_once), quiet_then)
 
 
 def _silence(spec: Spec, step: int, hold: int) -> Iterator[Scenario]:
@@ -91,16 +98,20 @@ def _overhead(spec: Spec, step: int) -> Iterator[Scenario]:
     ratio = _series(spec, metrics.PROBE_OVERHEAD), f"{limit / 2:g}x9 {1.01 * limit:g}x{fires}"
     passes = _series(spec, metrics.FORWARD_PASSES, {labels.PHASE.name: "decode", labels.OUTCOME.name: "ok"})
     yield _trouble(spec, names.OVERHEAD_ALERT, (ratio, (passes, f"0+10x{fires}")), fires)
-    who = {names.SERVICE: spec.service}
+    who = _who(spec)
     idle = (quiet(fires, names.OVERHEAD_ALERT, who),)
     yield Scenario(f"{names.OVERHEAD_ALERT}, idle", (ratio, (passes, f"10x{fires}")), idle)
 
 
 def _trouble(spec: Spec, alert: str, series: tuple[tuple[str, str], ...], fires: int, cause: str = "") -> Scenario:
-    who = {names.SERVICE: spec.service} | ({names.CAUSE: cause} if cause else {})
+    who = _who(spec) | ({names.CAUSE: cause} if cause else {})
     return Scenario(
         f"{alert}{f', {cause}' if cause else ''}", series, (quiet(8, alert, who), firing(fires, alert, who))
     )
+
+
+def _who(spec: Spec) -> dict[str, str]:
+    return {names.SERVICE: spec.service}
 
 
 def _series(spec: Spec, metric: Metric, more: dict[str, str] | None = None) -> str:

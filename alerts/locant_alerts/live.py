@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from locant_slo import promql
+from locant_alerts.history.api import RefusedError
+from locant_slo import burn, promql
 from locant_slo.counts import scope_of
 from locant_slo.expression import Selector, narrowed, selectors, the_selector
 from locant_slo.indicators.events import Events
 from locant_slo.indicators.latency import Latency, spellings
+from locant_slo.indicators.native_latency import NativeLatency
 from locant_slo.objections.said import Diagnostic, error, warning
 from locant_slo.spec import Objective, Spec
 
@@ -28,6 +30,8 @@ def live_objections(spec: Spec, ask: Ask) -> tuple[Diagnostic, ...]:
             found += _missing(spec, objective, path, ask)
         if isinstance(indicator, Events):
             found += _strangers(spec, objective, indicator, path, ask)
+        if isinstance(indicator, NativeLatency):
+            found += _native(spec, objective, indicator, path, ask)
     return tuple(found)
 
 
@@ -53,6 +57,14 @@ def _bucket(spec: Spec, objective: Objective, indicator: Latency, path: str, ask
 
 def _bucket_of(text: str, selector: Selector) -> str:
     return f"{selector.name}_bucket{text[selector.start + len(selector.name) :]}"
+
+
+def _native(spec: Spec, objective: Objective, indicator: NativeLatency, path: str, ask: Ask) -> Iterator[Diagnostic]:
+    """VictoriaMetrics, for one, has no native histograms, and would refuse the rule file as a whole."""
+    try:
+        ask(f"count({indicator.count_bad(burn.BASE_WINDOW_SECONDS, scope_of(spec, objective))})")
+    except RefusedError as refusal:
+        yield error(path, f"this server does not know native histograms; use kind latency with a bucket ({refusal})")
 
 
 def _strangers(spec: Spec, objective: Objective, indicator: Events, path: str, ask: Ask) -> Iterator[Diagnostic]:

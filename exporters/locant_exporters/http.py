@@ -33,6 +33,7 @@ class Server:
         self._tally = tally
         self.port = web.server_port
         self.address = str(Address(web.server_name, self.port))
+        self.scheme = scheme
         self.url = f"{scheme}://{self.address}"
         loop = {"poll_interval": _POLL_SECONDS}
         self._thread = threading.Thread(target=web.serve_forever, kwargs=loop, name="locant-web", daemon=True)

@@ -13,6 +13,7 @@ from alert_support import make_spec
 from click.testing import CliRunner
 
 from locant.cli import cli
+from locant_alerts.history.api import RefusedError
 from locant_alerts.live import live_objections
 from locant_alerts.syntax import syntax_problems
 from locant_slo.errors import SpecError
@@ -74,6 +75,20 @@ class TestLive:
         assert found == [
             "warning objectives[0].indicator.bad: no series of b_total exists now; check its labels, or wait for it"
         ]
+
+    def test_a_server_without_native_histograms_is_told_before_its_rules_are(self):
+        native = {"kind": "native_latency", "histogram": "t_seconds", "threshold": 0.2}
+
+        def ask(query):
+            if "histogram_fraction" in query:
+                raise RefusedError("http://vm: refuses it: unsupported function")
+            return [{}]
+
+        spec = make_spec({"name": "slow", "target": 0.99, "indicator": native})
+        [found] = live_objections(spec, ask)
+        assert (found.severity, found.path) == ("error", "objectives[0].indicator")
+        assert "use kind latency with a bucket" in found.sentence
+        assert live_objections(spec, lambda query: [{}]) == ()
 
     def test_groups_that_have_no_total_are_refused(self):
         answers = {

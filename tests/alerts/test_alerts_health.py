@@ -14,6 +14,7 @@ WITHOUT_A_RULE = {
     metrics.QUEUE_DEPTH: "what waits shows as lag, what no longer fits as dropped",
     metrics.PROBE_DURATION: "its sum over the passes' time is the overhead",
     metrics.PROBE_LOOKS: "looks refused are the budget at work; too few of them show as lost coverage",
+    metrics.PROBE_REQUESTS: "a request that is refused or expires leaves a kept pass shallow; nothing goes wrong",
     metrics.SERIES: "full means refused",
     metrics.AGENT_CPU: "too little of it shows as lag; a limit is the container's, and so is the alert on it",
     metrics.AGENT_MEMORY: "bounded by design; a limit is the container's, and so is the alert on it",

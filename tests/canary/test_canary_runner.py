@@ -9,6 +9,7 @@ import pytest
 import torch
 import transformers
 
+from locant.canary.identities import mean_kl
 from locant.canary.runner import CanaryRunner
 from locant.canary.suite import LABEL_FREE, Identities, Suite
 from locant.demo.bed import load_bed, suite_of
@@ -244,3 +245,9 @@ def test_the_limit_of_an_identity_can_be_calibrated():
     strict = Suite(name="strict", identities=Identities(limits={"float32": 1e-30}))
     report, _ = run(sharpened(DECODERS["llama"]()), strict)
     assert not report.healthy
+
+
+def test_tokens_that_a_model_rules_out_are_no_difference():
+    logits = torch.tensor([[[1.0, 2.0, float("-inf")]]])
+    assert mean_kl(logits, logits) == 0.0
+    assert mean_kl(logits.flip(-1), logits) == float("inf")

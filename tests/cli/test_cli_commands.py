@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import socketserver
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import bcrypt
 import pytest
 
 import locant
@@ -186,7 +190,34 @@ def test_findings_shows_what_a_running_agent_found(severity, status):
     server.close()
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "ftp://x"])
+def test_findings_of_an_agent_with_users_want_one_and_take_one():
+    from locant_exporters.http import serve
+    from locant_exporters.web_config import WebConfig
+
+    users = WebConfig.model_validate({"basic_auth_users": {"me": bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()}})
+    server = serve(lambda: Snapshot(2e9, 1e9, (), ()), address="127.0.0.1:0", web_config=users)
+    url = f"http://127.0.0.1:{server.port}"
+    assert says_why(run("findings", url), "401 Unauthorized; name a user")
+    credentials = base64.b64encode(b"me:secret").decode()
+    result = run("findings", url, "--header", f"Authorization: Basic {credentials}")
+    assert (result.returncode, result.stdout) == (0, "no findings\n")
+    server.close()
+
+
+@pytest.mark.parametrize("said", [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.0 200 OK\r\nContent-Length: 9\r\n\r\n{", b""])
+def test_findings_of_somebody_else_is_a_sentence(said):
+    def answer(connection, _):
+        connection.recv(4096)
+        connection.sendall(said)
+        connection.close()
+
+    with socketserver.TCPServer(("127.0.0.1", 0), lambda request, client, server: answer(request, client)) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        assert says_why(run("findings", url), url)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "ftp://x", "http://127.0.0.1:port"])
 def test_findings_of_nobody_is_a_sentence(url):
     assert says_why(run("findings", url), url)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from locant.observation import (
+    ABSENT,
     CanaryFacts,
     Detached,
     Deviation,
@@ -25,9 +28,13 @@ OBSERVATIONS = (
     ForwardFacts(1, 0.0, 2, "decode", 0.01, 1, ROWS, cache_id=3, table_growths=((8, 16),), request_ids=("a",) * 5),
     attention(),
     attention(heat_head=0, heat_bins=2, heat=(0.5,) * 4, heat_rows=(1, 1), padded_rows=3),
+    ForwardFacts(
+        1, 0.0, 3, "prefill", 0.01, 2, ROWS[:2], whole=True, position_columns=(0, 1), positions=((0, 1), (ABSENT, 0))
+    ),
+    replace(attention(), visibility=(ABSENT, 0, 3), window=7, mask="causal+bool"),
     StreamFacts(1, 1.0, 2, 0),
     CanaryFacts(1, 1.0, "copy/4", "copy", "up_to_1", False, True, None, (("begin", 0.5, 3),), True),
-    ProbeHealth(1, 1.0, (("queue_full", 1),), (("mask", 1),), 0.1, 0.2),
+    ProbeHealth(1, 1.0, (("queue_full", 1),), (("mask", 1),), 0.1, 0.2, requests=(("looked", 1),)),
     ReplayFacts(1, 1.0, "alone", "float32", "logits", (0.1, 0.2), tokens=7),
     Detached(1, 3.0),
 )

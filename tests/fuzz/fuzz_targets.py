@@ -42,6 +42,7 @@ from locant.sidecar.state_file import load_state
 from locant.wire.codec import decode, decode_losses, encode, encode_losses
 from locant.wire.frame import Frame, FrameError, FrameKind, pack, unpack
 from locant.wire.peer import Probe
+from locant.wire.request import LookRequest, decode_request, encode_request
 from locant_alerts.history.csv_file import read_csv, read_incidents
 from locant_alerts.history.tsdb import read_dump
 from locant_exporters.address import parse_address
@@ -73,7 +74,8 @@ class Target:
 def _frame(data: bytes) -> None:
     with contextlib.suppress(FrameError):
         frame = unpack(data)
-        (decode_losses if frame.kind == FrameKind.HEARTBEAT else decode)(frame.payload)
+        read = {FrameKind.HEARTBEAT: decode_losses, FrameKind.REQUEST: decode_request}.get(frame.kind, decode)
+        read(frame.payload)
 
 
 class _Fed:
@@ -151,9 +153,10 @@ def targets() -> tuple[Target, ...]:
     payloads = tuple(encode([one]) for one in OBSERVATIONS)
     frames = (*(pack(Frame(FrameKind.OBSERVATIONS, 7, 1, 2, 3.0, payload)) for payload in payloads),)
     beat = pack(Frame(FrameKind.HEARTBEAT, 7, 1, 2, 3.0, encode_losses({"queue_full": 3})))
+    wish = pack(Frame(FrameKind.REQUEST, 7, 1, 2, 3.0, encode_request(LookRequest(3, "prefill"))))
     manifest = write_manifest(Manifest("m", "v", PROFILE)).encode()
     return (
-        Target("frame", (*frames, beat), _frame),
+        Target("frame", (*frames, beat, wish), _frame),
         Target("payload", payloads, _Fed()),
         Target("spec", (SPEC,), _text(lambda text: parse_specs(text, "spec"))),
         Target("interop", (SLOTH, OPENSLO), _text(lambda text: import_text(text, "spec"))),

@@ -34,6 +34,7 @@ from locant.sidecar.state_file import load_state, save_state
 from locant.wire.codec import decode, decode_losses, encode, encode_losses
 from locant.wire.frame import Frame, FrameError, FrameKind, pack, unpack
 from locant.wire.peer import Probe
+from locant.wire.request import LookRequest, decode_request, encode_request
 from locant_exporters.exposition import expose
 from locant_exporters.prometheus import SnapshotCollector
 from locant_exporters.web_config import load_web_config
@@ -125,11 +126,12 @@ def test_frames_and_payloads():
     generator = random.Random(1)
     good = [pack(Frame(FrameKind.OBSERVATIONS, 7, 1, 2, 3.0, encode([one]))) for one in OBSERVATIONS]
     good += [pack(Frame(FrameKind.HEARTBEAT, 7, 1, 2, 3.0, encode_losses({"queue_full": 3})))]
+    good += [pack(Frame(FrameKind.REQUEST, 7, 1, 2, 3.0, encode_request(LookRequest(3, "prefill"))))]
     refused = 0
     for _ in range(10_000 * ROUNDS):
         try:
             frame = unpack(mutated(generator.choice(good), generator))
-            read = decode if frame.kind == FrameKind.OBSERVATIONS else decode_losses
+            read = {FrameKind.OBSERVATIONS: decode, FrameKind.REQUEST: decode_request}.get(frame.kind, decode_losses)
             read(frame.payload)
         except FrameError:
             refused += 1

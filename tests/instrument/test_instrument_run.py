@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import bcrypt
 import pytest
 
 from locant.run import SHIM, become, environment
@@ -19,6 +20,7 @@ from support.real_servers import eventually, free_port
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
 BUILD = """
 import torch, transformers
 torch.set_num_threads(1)
@@ -114,6 +116,28 @@ print(urllib.request.urlopen("http://127.0.0.1:{port}/metrics").read().decode())
     run = locant_run(sys.executable, script, tmp_path / "m", flags=(f"--web.listen-address=127.0.0.1:{port}",))
     assert run.returncode == 0, run.stderr
     assert metrics.FORWARD_PASSES.prometheus_name in run.stdout
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(("users", "says"), [(f"{{me: {HASH}}}", "401"), ("{me: plain}", "cannot be scraped")])
+def test_metrics_that_the_owner_protects_are_protected_or_not_served(users, says, script, tmp_path, monkeypatch):
+    (tmp_path / "web.yaml").write_text(f"basic_auth_users: {users}\n")
+    monkeypatch.setenv("LOCANT_WEB_CONFIG_FILE", str(tmp_path / "web.yaml"))
+    port = free_port()
+    script.write_text(
+        SERVE
+        + f"""
+import urllib.request
+try:
+    print(urllib.request.urlopen("http://127.0.0.1:{port}/metrics").status)
+except OSError as error:
+    print(error)
+"""
+    )
+    run = locant_run(sys.executable, script, tmp_path / "m", flags=(f"--web.listen-address=127.0.0.1:{port}",))
+    assert run.returncode == 0, run.stderr
+    assert says in run.stdout + run.stderr
+    assert "200" not in run.stdout
 
 
 @pytest.mark.parametrize("status", [0, 1, 7, 255])

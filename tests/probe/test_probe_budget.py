@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from locant.observation import ForwardFacts, ProbeHealth
+from locant.observation import AttentionFacts, ForwardFacts, ProbeHealth
 from locant.probe import looks
 from locant.probe.attention import fastest
 from locant.probe.attention.engine import row_statistics
@@ -84,6 +84,7 @@ def test_time_inside_looks_is_no_forward_time_and_the_health_report_says_both(ti
     assert report.capture_seconds == pytest.approx(clock.now - 2.5)
     assert report.capture_seconds > 0
     assert dict(report.looks) == {"budget": 0, "step": 0, "taken": 8}
+    assert dict(report.requests) == {"looked": 0, "refused": 0, "expired": 0}
 
 
 def test_attention_that_was_not_looked_at_for_long_is_not_covered(timed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,3 +111,61 @@ def test_on_the_real_clock_a_tiny_model_is_looked_at_in_few_of_the_passes_that_a
         probe.close()
     assert taken[None] == 150
     assert 3 <= taken[0.01] < 30
+
+
+def test_a_pass_that_the_agent_asks_for_is_looked_at_in_every_layer_within_the_budget(timed: Any) -> None:
+    model, probe, channel, _ = timed(forward=0.2, layer=0.004)
+    ids = tokens(20, 32)
+    for _ in range(60):
+        model(input_ids=ids, use_cache=False)
+    assert probe.wishes.ask("prefill")
+    assert not probe.wishes.ask("prefill")
+    for _ in range(60):
+        model(input_ids=ids, use_cache=False)
+    probe.close()
+    sent = channel.drain(10_000)
+    [whole] = [one for one in sent if isinstance(one, ForwardFacts) and one.whole]
+    layers = [one for one in sent if isinstance(one, AttentionFacts) and one.pass_number == whole.pass_number]
+    assert whole.pass_number > 60
+    assert [one.layer for one in layers] == list(range(probe.profile.layers))
+    assert all(one.rows >= 20 and one.heat_bins == 32 and len(one.entropy) == probe.profile.heads for one in layers)
+    assert {one.heat_head for one in layers} <= set(range(probe.profile.heads))
+    assert all(len(one.visibility) == 7 and one.mask for one in layers)
+    assert (len(whole.positions), whole.position_columns) == (20, tuple(range(32)))
+    assert not any(one.visibility or one.mask for one in sent if isinstance(one, AttentionFacts) and one not in layers)
+    report = [one for one in sent if isinstance(one, ProbeHealth)][-1]
+    assert dict(report.requests) == {"looked": 1, "refused": 1, "expired": 0}
+
+
+def test_a_decode_step_too_short_for_a_whole_look_gets_one_that_fits_and_the_request_expires(timed: Any) -> None:
+    model, probe, channel, _ = timed(forward=1.0, layer=0.06)
+    with torch.no_grad():
+        cache = model(input_ids=tokens(1, 8), use_cache=True).past_key_values
+        for _ in range(10):
+            model(input_ids=tokens(1, 1), past_key_values=cache, use_cache=True)
+        assert probe.wishes.ask("decode")
+        for _ in range(70):
+            model(input_ids=tokens(1, 1), past_key_values=cache, use_cache=True)
+    probe.close()
+    sent = channel.drain(10_000)
+    assert not any(one.whole for one in sent if isinstance(one, ForwardFacts))
+    assert probe.wishes.counts == {"looked": 0, "refused": 0, "expired": 1}
+
+
+@pytest.mark.parametrize("options", [{"overhead_budget": 0.0}, {"inside": False}])
+def test_where_attention_is_never_looked_at_the_agent_asks_in_vain(options: dict[str, Any]) -> None:
+    probe = Probe(causal("llama"), model_id=1, channel=Channel(), options=ProbeOptions(**options))
+    assert not probe.wishes.ask("prefill")
+    assert probe.wishes.counts["refused"] == 1
+
+
+@pytest.mark.parametrize("rows", [1, 8, 48])
+def test_as_many_rows_are_looked_at_as_were_asked_for(rows: int) -> None:
+    model, channel = causal("llama", attn="sdpa"), Channel()
+    options = ProbeOptions(attention_rate=1.0, attention_rows=rows, overhead_budget=None, strict=True)
+    probe = Probe(model, model_id=1, channel=channel, options=options)
+    probe.attach()
+    with torch.no_grad():
+        model(tokens(1, 60))
+    probe.close()
+    assert {layer.rows for layer in channel.drain() if isinstance(layer, AttentionFacts)} == {rows}

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from locant.probe.effort import ATTENTION_EFFORTS, Effort, Interest
+from locant.probe.effort import ATTENTION_EFFORTS, Chance, Effort, Interest, Look, whole_efforts
 from locant.probe.governor import FREE_LOOKS, START_PASSES, WINDOW_SECONDS, Governor
 
 History = list[tuple[float, float]]
 PREFILL, DECODE = ("prefill", 7), ("decode", 1)
+WHOLE = whole_efforts(32, 24)
 
 
 def proportional(seconds: float, noise: random.Random | None = None) -> Callable[[Effort], float]:
@@ -30,11 +31,17 @@ def run(
     kind: tuple[object, ...] = PREFILL,
     hooks: float = 0.0,
     interest: Interest = Interest.SHARE,
+    wished_every: int = 0,
 ) -> History:
-    """(forward seconds, all that the probe took) of each pass."""
-    history = []
-    for forward in passes:
-        look = governor.choose("attention", kind, ATTENTION_EFFORTS, interest, single=kind[0] == "decode")
+    """(forward seconds, all that the probe took) of each pass. The agent wishes for a whole one every so often."""
+    history, wished, single = [], False, kind[0] == "decode"
+    for number, forward in enumerate(passes, 1):
+        wished = wished or bool(wished_every and number % wished_every == 0)
+        found = governor.choose_whole("attention", kind, WHOLE, single=single) if wished else Chance.NONE
+        look = found if isinstance(found, Look) else None
+        wished = wished and look is None
+        if found is Chance.NONE:
+            look = governor.choose("attention", kind, ATTENTION_EFFORTS, interest, single=single)
         looks = [(look, price(look.effort))] if look is not None else []
         governor.passed(kind, forward, hooks * forward, looks)
         history.append((forward, hooks * forward + sum(seconds for _, seconds in looks)))
@@ -78,6 +85,43 @@ def test_no_ten_seconds_cost_more_than_twice_the_budget(
     passes = [seconds for seconds, count in load for _ in range(count)]
     history = run(governor, passes, price, hooks=hooks * budget)
     assert worst_window(history) <= 2 * budget * WINDOW_SECONDS
+
+
+@settings(max_examples=60, deadline=None)
+@given(loads, st.floats(1e-7, 1e-3), st.sampled_from((0.001, 0.01, 0.05)), st.floats(0, 1), st.integers(1, 60))
+def test_nor_do_they_where_the_agent_asks_for_whole_passes_all_the_time(
+    load: list[tuple[float, int]], cost: float, budget: float, hooks: float, every: int
+) -> None:
+    price = proportional(cost, random.Random(every))
+    governor = started(Governor(budget), price)
+    passes = [seconds for seconds, count in load for _ in range(count)]
+    history = run(governor, passes, price, hooks=hooks * budget, wished_every=every)
+    assert worst_window(history) <= 2 * budget * WINDOW_SECONDS
+
+
+def test_a_whole_pass_is_saved_for_and_then_looked_at_with_the_largest_effort_that_a_full_bucket_pays() -> None:
+    governor = started(Governor(0.01), proportional(2e-6))
+    run(governor, [0.02] * 500, proportional(2e-6))
+    seen = []
+    for _ in range(400):
+        found = governor.choose_whole("attention", PREFILL, WHOLE)
+        if isinstance(found, Look):
+            seen.append(found)
+            break
+        assert found is Chance.LATER
+        governor.passed(PREFILL, 0.02, 0.0)
+    assert seen[0].whole
+    assert seen[0].effort.layers == 24
+    dearer = [effort for effort in WHOLE if effort.rows > seen[0].effort.rows]
+    assert all(effort.size * 2e-6 * 1.5 > 0.0275 for effort in dearer)
+
+
+def test_a_step_of_decoding_is_not_slowed_by_more_than_a_tenth_for_a_whole_look_either() -> None:
+    governor = started(Governor(0.05), proportional(1e-7))
+    run(governor, [0.01] * 3000, proportional(1e-6), kind=DECODE)
+    history = run(governor, [0.01] * 8000, proportional(1e-6), kind=DECODE, wished_every=100)
+    assert max(cost / forward for forward, cost in history) <= 0.1
+    assert governor.choose_whole("attention", DECODE, whole_efforts(32, 96), single=True) is Chance.NONE
 
 
 @settings(max_examples=10, deadline=None)
@@ -202,6 +246,13 @@ def test_no_budget_means_no_look_at_all_and_none_that_nothing_is_refused() -> No
     assert share(run(Governor(0.0), [0.1] * 100, proportional(1e-5), interest=Interest.NEW)) == 0
     history = run(Governor(None), [0.1] * 100, proportional(1.0), kind=DECODE)
     assert all(cost == ATTENTION_EFFORTS[0].size for _, cost in history)
+
+
+def test_a_budget_of_zero_looks_at_nothing_for_the_agent_either_and_no_budget_at_everything() -> None:
+    assert Governor(0.0).choose_whole("attention", PREFILL, WHOLE) is Chance.NONE
+    found = Governor(None).choose_whole("attention", DECODE, WHOLE, single=True)
+    assert isinstance(found, Look)
+    assert found.effort == WHOLE[0]
 
 
 def test_a_share_that_is_none_is_refused_in_words() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from click.testing import CliRunner
 
 import locant
 from locant.cli import cli
-from locant.manifest import compare, read_manifest, write_manifest
+from locant.manifest import TablePrint, compare, read_manifest, write_manifest
 from locant.probe.fingerprint import fingerprint
 from locant_slo.errors import ConfigError
 
@@ -138,3 +139,31 @@ def test_the_gate_does_not_compare_a_manifest_with_anything_else(pinned, tmp_pat
     other.write_text("{}")
     with pytest.raises(ConfigError, match="is no manifest"):
         CliRunner().invoke(cli, ["gate", str(pinned), str(other)], catch_exceptions=False)
+
+
+def test_a_position_table_that_came_or_went_is_harmful(pinned):
+    without = read_manifest(pinned)
+    table = TablePrint("model.wpe", 2048, 32, "float32", "0" * 16)
+    came, went = (
+        compare(without, replace(without, tables=(table,))),
+        compare(replace(without, tables=(table,)), without),
+    )
+    assert [change.sentence for change in came] == ["table model.wpe: absent became 2048 rows"]
+    assert [change.sentence for change in went] == ["table model.wpe: 2048 rows became gone"]
+    assert all(change.harmful for change in (*came, *went))
+
+
+def test_phases_that_are_no_numbers_are_harmful(pinned):
+    reference = read_manifest(pinned)
+    rotary = reference.rotaries[0]
+    broken = replace(rotary, phases=(float("nan"), *rotary.phases[1:]))
+    [change] = compare(reference, replace(reference, rotaries=(broken, *reference.rotaries[1:])))
+    assert change.harmful
+
+
+def test_golden_rows_that_do_not_fit_together_are_refused_when_they_are_read(pinned):
+    content = json.loads(pinned.read_text())
+    content["golden"][0]["tokens"].pop()
+    pinned.write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match="as many log-probabilities as tokens"):
+        read_manifest(pinned)

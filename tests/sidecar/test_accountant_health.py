@@ -107,3 +107,10 @@ def test_looks_are_counted_from_zero_by_what_became_of_them() -> None:
     assert values(counted(), metrics.PROBE_LOOKS) == {(word, *OWN): 0 for word in ("taken", "budget", "step")}
     found = values(counted(*reports), metrics.PROBE_LOOKS)
     assert found == {("taken", *OWN): 12, ("budget", *OWN): 4, ("step", *OWN): 2}
+
+
+def test_requests_for_a_whole_pass_are_counted_from_zero_too() -> None:
+    reports = [ProbeHealth(1, START, requests=(("expired", n), ("looked", 2 * n), ("odd", 9))) for n in (1, 4)]
+    assert values(counted(), metrics.PROBE_REQUESTS) == {(word, *OWN): 0 for word in ("looked", "refused", "expired")}
+    found = values(counted(*reports), metrics.PROBE_REQUESTS)
+    assert found == {("looked", *OWN): 8, ("refused", *OWN): 0, ("expired", *OWN): 4}

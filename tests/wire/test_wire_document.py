@@ -14,7 +14,7 @@ from locant.wire.frame import HEADER_BYTES, MAX_FRAME_BYTES, VERSION, Frame, Fra
 PAGE = Path(__file__).parents[2] / "docs" / "decisions" / "0003-wire-format.md"
 ROW = re.compile(r"^\| (\d+) \| (\d+|–) \| (.+?) \|$", re.MULTILINE)
 TABLE = [(int(offset), size, field) for offset, size, field in ROW.findall(PAGE.read_text())]
-VALUES = {"magic": b"LCNT", "major": 1, "kind": 2, "reserved": 0, "probe": 7, "sequence": 9, "observations": 11}
+VALUES = {"magic": b"LCNT", "major": 1, "kind": 2, "flags": 0, "probe": 7, "sequence": 9, "observations": 11}
 
 
 def by_the_table(**changed):
@@ -45,5 +45,5 @@ def test_a_frame_written_by_the_table_is_the_frame_that_we_write():
     assert decode_losses(unpack(by_the_table() + frame.payload).payload) == {"queue_full": 11}
 
 
-def test_a_newer_peer_may_use_the_reserved_bytes_and_kinds_that_we_do_not_know():
-    assert unpack(by_the_table(reserved=513, kind=77)).kind == 77
+def test_a_newer_peer_may_use_flags_and_kinds_that_we_do_not_know():
+    assert unpack(by_the_table(flags=513, kind=77)).kind == 77

@@ -40,9 +40,12 @@ def difference(case: IdentityCase, model: Callable2D) -> tuple[float, bool]:
 
 
 def mean_kl(got: torch.Tensor, want: torch.Tensor) -> float:
-    """Mean over positions of KL(want || got) in nats, from logits [..., V], in float64; infinite when not finite."""
+    """Mean over positions of KL(want || got) in nats, from logits [..., V], in float64; infinite when not finite.
+
+    A token that `want` rules out (a logit of minus infinity) adds nothing.
+    """
     p, q = want.double().log_softmax(-1), got.double().log_softmax(-1)
-    value = float((p.exp() * (p - q)).sum(-1).mean())
+    value = float(torch.where(p.isneginf(), torch.zeros_like(p), p.exp() * (p - q)).sum(-1).mean())
     return max(value, 0.0) if value == value else float("inf")
 
 

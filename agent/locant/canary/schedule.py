@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
@@ -46,12 +47,14 @@ class CanarySchedule:
 
     def start(self) -> CanarySchedule:
         """Begin with the first run."""
+        atexit.register(self.close)  # a model that is being asked while the interpreter goes aborts the process
         self._thread = threading.Thread(target=self.loop, name="locant-canary", daemon=True)
         self._thread.start()
         return self
 
     def close(self, timeout_seconds: float = 5.0) -> None:
-        """Stop after the run under way."""
+        """Stop after the run under way. At exit this happens by itself."""
+        atexit.unregister(self.close)
         self._stop.set()
         if self._thread is not None:
             self._thread.join(timeout_seconds)

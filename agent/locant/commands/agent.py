@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 @click.option("--log.format", "log_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def agent(path: str | None, log_format: str, **flags: str | None) -> None:
     """Run the agent as a process of its own, fed by probes through a Unix socket."""
-    from locant.daemon import Daemon, obey_signals
+    from locant.daemon import Daemon
     from locant.logs import configure_logging
     from locant.sidecar.config import load_config
+    from locant.signals import obey_signals
 
     overrides = {name: value for name, value in flags.items() if value is not None}
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from locant.commands.inputs import HEADER
+
 
 class ListByDefault(click.Group):
     """`locant findings URL` is `locant findings list URL`."""
@@ -26,11 +28,12 @@ def findings() -> None:
 @findings.command(name="list")
 @click.argument("url", default="http://127.0.0.1:9466")
 @click.option("--json", "as_json", is_flag=True, help="As the agent sent it.")
-def list_findings(url: str, as_json: bool) -> None:
+@click.option("--header", "headers", multiple=True, type=HEADER, help="As in 'Authorization: Basic bWU6c2VjcmV0'.")
+def list_findings(url: str, as_json: bool, headers: tuple[tuple[str, str], ...]) -> None:
     """Show what a running agent has found, worst first. Exit status 1 when something pages or opens a ticket."""
     from locant.reading import fetch_findings, render_findings
 
-    page = fetch_findings(url)
+    page = fetch_findings(url, dict(headers))
     click.echo(page.text if as_json else render_findings(page.findings))
     sys.exit(1 if any(finding["severity"] != "info" for finding in page.findings) else 0)
 

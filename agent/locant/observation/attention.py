@@ -10,6 +10,9 @@ class AttentionFacts:
     """Statistics of sampled query rows of one layer in one pass: sums over rows, per head, so that they merge.
 
     Tuples have one entry per head. `heat` is row-major [bins, bins] mass summed over rows of one head (`heat_head`).
+    Only of passes that are looked at whole: `visibility`, the largest over sequences of what the layer's mask lets
+    through, in the order of `RowField` from WINDOW_EXCESS on, `ABSENT` where nothing is certain; `window`, 0 for none;
+    `mask`, how the call limits what is seen: causal (the kernel's own), window, bool, added, bias, block, scores, none.
     """
 
     model_id: int
@@ -37,3 +40,6 @@ class AttentionFacts:
     heat_bins: int = 0
     heat: tuple[float, ...] = ()
     heat_rows: tuple[int, ...] = ()
+    visibility: tuple[int, ...] = ()
+    window: int = 0
+    mask: str = ""

@@ -89,3 +89,4 @@ class ForwardFacts:
     keys: KeyFacts | None = None
     position_columns: tuple[int, ...] = ()
     positions: tuple[tuple[int, ...], ...] = ()
+    whole: bool = False  # every layer's attention was looked at, as the agent asked

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class ProbeHealth:
     """What the probe says of itself, every few seconds and at close: cumulative drops, errors and times.
 
-    `looks`: closer looks "taken", and those that were refused for the "budget" or the decode "step".
+    `looks`: closer looks "taken", and those that were refused for the "budget" or the decode "step". `requests`: of the
+    agent for a look at a whole pass, "looked" at, "refused" or "expired".
     """
 
     model_id: int
@@ -19,3 +20,4 @@ class ProbeHealth:
     capture_seconds: float = 0.0  # cumulative time spent in hooks and looks
     forward_seconds: float = 0.0  # cumulative time of the passes, without the former
     looks: tuple[tuple[str, int], ...] = ()
+    requests: tuple[tuple[str, int], ...] = ()

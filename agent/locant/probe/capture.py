@@ -38,6 +38,7 @@ from locant.probe.row_inputs import RowRules
 from locant.probe.slopes import alibi_slopes
 from locant.probe.structure import Unit, unwrap
 from locant.probe.timing import Stopwatch, capturing
+from locant.probe.wishes import Wishes
 
 Armer = Callable[[PassContext, Callable[[LayerStatistics], None], Look], None]
 
@@ -52,6 +53,7 @@ class Shared:
     slot: PassSlot
     governor: Governor
     memory: EncoderMemory
+    wishes: Wishes
     timer: Callable[[], float] = time.perf_counter
 
 
@@ -93,7 +95,7 @@ class UnitCapture:
         self.takes_start = takes(self._names, "start")
         self.slopes, self.steepest = _slopes(unit, profile)
         self._timer = shared.timer
-        self.looks = Looks(options, shared.governor, shared.timer)
+        self.looks = Looks(options, shared.governor, shared.timer, profile.layers, shared.wishes)
         self._encodes = unit.encoder or profile.kind == fam.ENCODER
 
     def before(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:

@@ -15,10 +15,11 @@ from locant.probe.timing import Stopwatch
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much of a pass's attention is looked at: query rows, and layers whose weights are computed."""
+    """How much of a pass's attention is looked at: query rows, layers whose weights are computed, heat maps of them."""
 
     rows: int
     layers: int
+    maps: int = 1
 
     @property
     def size(self) -> int:
@@ -26,11 +27,39 @@ class Effort:
         return self.rows * self.layers
 
 
-ATTENTION_EFFORTS = (Effort(32, 4), Effort(16, 4), Effort(16, 2), Effort(8, 1))
-"""From most to least."""
+FULL_LAYERS = 4
+"""Layers of the largest of the usual efforts."""
+
+
+def attention_efforts(rows: int) -> tuple[Effort, ...]:
+    """From most to least, for at most so many rows a pass."""
+    half, quarter = max(rows // 2, 1), max(rows // 4, 1)
+    return Effort(rows, FULL_LAYERS), Effort(half, FULL_LAYERS), Effort(half, FULL_LAYERS // 2), Effort(quarter, 1)
+
+
+ATTENTION_EFFORTS = attention_efforts(32)
+"""At the default of `ProbeOptions.attention_rows`."""
+
+MOST_MAPS = 32
+"""Four KiB each: a pass that is looked at whole stays well under a mebibyte."""
+
+
+def whole_efforts(rows: int, layers: int) -> tuple[Effort, ...]:
+    """Every layer, from four times the usual rows to half of them: what the agent may ask for."""
+    return tuple(
+        Effort(max(count, 1), layers, min(layers, MOST_MAPS)) for count in (4 * rows, 2 * rows, rows, rows // 2)
+    )
+
 
 ROTARY_EFFORTS = (Effort(1, 1),)
 """Cos and sin are compared at a few positions or not at all."""
+
+
+class Chance(Enum):
+    """Why a pass is not looked at whole now: it is worth saving for, or nothing would ever fit."""
+
+    LATER = 0
+    NONE = 1
 
 
 class Interest(Enum):
@@ -43,7 +72,8 @@ class Interest(Enum):
 
 @dataclass(slots=True)
 class Look:
-    """One look under way, at `subject` ("attention", "rotary"). `free`: it is not charged to the budget.
+    """One look under way, at `subject` ("attention", "rotary"). `free`: it is not charged to the budget. `whole`: at
+    every layer, for the agent asked.
 
     `reserved_seconds` is what it is expected to take, `host_seconds` what it took of the host's time so far.
     """
@@ -51,6 +81,7 @@ class Look:
     subject: str
     effort: Effort
     free: bool = False
+    whole: bool = False
     reserved_seconds: float = 0.0
     host_seconds: float = 0.0
     timer: Callable[[], float] = time.perf_counter

@@ -13,6 +13,7 @@ Kind = tuple[Hashable, ...]
 _REMEMBERED = 1024
 _PATIENCE_SECONDS = 60.0
 _ADAPT = 0.3
+_MAPS_TAKE = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,14 @@ def _of_kind(prices: dict[Effort, _Known], effort: Effort, at: float) -> Price:
 
     An effort that was looked at once says nothing of the least: it must not take away what the others know.
     """
-    ratios = {other: max(effort.size / other.size, 1.0) for other in prices}
+    ratios = {other: _ratio(effort, other) for other in prices}
     least = min((prices[other].least * ratio for other, ratio in ratios.items() if prices[other].least), default=0.0)
     if effort in prices:
         return Price(prices[effort].now(at), least)
     return Price(min(prices[other].seconds * ratio for other, ratio in ratios.items()), least)
+
+
+def _ratio(effort: Effort, known: Effort) -> float:
+    """At most so many times what a known effort takes: in proportion to rows and layers, and half more for maps."""
+    more_maps = _MAPS_TAKE if effort.maps > 1 and known.maps == 1 else 1.0
+    return max(effort.rows / known.rows, 1.0) * max(effort.layers / known.layers, 1.0) * more_maps

@@ -53,6 +53,7 @@ def forward_facts(
         request_ids=state.request_ids if clear_ids else tuple(_hashed(state.request_ids, rules.salt)),
         seen=tuple(_seen(done)),
         **_places(arrived),
+        whole=state.is_whole,
         trace_id=state.trace[0],
         span_id=state.trace[1],
         keys=done.capture.key_follower.take(state, rows, arrived),
@@ -144,6 +145,8 @@ def _attention(
         name: tuple(row[head] for head in chosen) if chosen else tuple(row)
         for name, row in zip(STATISTICS, found, strict=True)
     }
+    told = done.state.is_whole
+    seen = arrived[f"{index}.visibility"].amax(0).tolist() if told else ()
     return AttentionFacts(
         model_id=model_id,
         time=done.time,
@@ -157,6 +160,9 @@ def _attention(
         heat_bins=heat.shape[0] if heat is not None else 0,
         heat=tuple(heat.flatten().tolist()) if heat is not None else (),
         heat_rows=tuple(get("heat_rows") or ()),
+        visibility=tuple(seen),
+        window=layer.window if told else 0,
+        mask=layer.mask if told else "",
         **sums,
     )
 

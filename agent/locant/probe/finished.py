@@ -180,7 +180,7 @@ def _tensors(capture: UnitCapture, state: Pass, inputs: RowInputs | None) -> dic
         single = inputs.queries == 1
         named["rows"] = decode_columns(inputs) if single else reduce_rows(inputs, capture.rules)
     if inputs is not None and state.attention_look is not None:
-        stands = places(inputs, capture.rules)
+        stands = places(inputs, capture.rules, whole=state.is_whole)
         named |= {"places": stands} if stands is not None else {}
     named |= {name: tensor for name, tensor in _seldom(capture, state, inputs) if tensor is not None}
     if state.rotary:

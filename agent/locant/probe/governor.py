@@ -16,7 +16,7 @@ import threading
 from collections import Counter
 from collections.abc import Hashable, Sequence
 
-from locant.probe.effort import Effort, Interest, Look
+from locant.probe.effort import Chance, Effort, Interest, Look
 from locant.probe.estimates import Estimates, Kind, Price
 
 WINDOW_SECONDS = 10.0
@@ -68,6 +68,23 @@ class Governor:
                 self._credit -= look.reserved_seconds
             return look
 
+    def choose_whole(
+        self, subject: str, kind: Kind, efforts: Sequence[Effort], *, single: bool = False
+    ) -> Look | Chance:
+        """A look that the agent asked for, with the largest effort that a full bucket can pay; or why there is none.
+
+        It may take what the bucket holds and the debt that any look may leave, so that the bound on ten seconds stays
+        as it is. A step of decoding is not slowed by more than other looks may slow it.
+        """
+        if self._budget == 0:
+            return Chance.NONE
+        with self._lock:
+            found = self._whole_look(subject, kind, efforts, single)
+            if isinstance(found, Look):
+                self.looks["taken"] += 1
+                self._credit -= found.reserved_seconds
+            return found
+
     def passed(
         self, kind: Kind, forward_seconds: float, hook_seconds: float, looks: Sequence[tuple[Look, float]] = ()
     ) -> None:
@@ -111,6 +128,21 @@ class Governor:
             why = "step"
         self.looks[why] += 1
         return None
+
+    def _whole_look(self, subject: str, kind: Kind, efforts: Sequence[Effort], single: bool) -> Look | Chance:
+        if self._budget is None:
+            return Look(subject, efforts[0], free=True, whole=True)
+        held, debt = self._budget * _HELD_SECONDS, self._budget * _DEAREST_SECONDS
+        most = (held + debt) / _MARGIN
+        if single:
+            most = min(most, self._step * self._usual_seconds.get(kind, 0.0))
+        for effort in efforts:
+            known = self._estimates.expect(subject, kind, effort, self.forward_seconds)
+            price = max(known.expected, known.least) if known is not None else most + 1.0
+            if price <= most:
+                affordable = self._credit > 0 and price * _MARGIN <= self._credit + debt
+                return Look(subject, effort, whole=True, reserved_seconds=price) if affordable else Chance.LATER
+        return Chance.NONE
 
     def _price(self, subject: str, kind: Kind, effort: Effort, least: Effort) -> Price | None:
         """What a look will take; None for more than the least effort in a kind that was never looked at."""

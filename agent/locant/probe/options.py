@@ -31,3 +31,8 @@ class ProbeOptions:
     strict: bool = False
     request_ids_in_clear: bool = False
     trace_ids: Callable[[], tuple[str, str]] | None = None
+
+    @property
+    def looks_at_attention(self) -> bool:
+        """Whether any pass's attention may be looked at."""
+        return self.inside and self.attention_rate > 0 and self.overhead_budget != 0

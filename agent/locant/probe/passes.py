@@ -72,6 +72,11 @@ class Pass:
         host = self.closing.stopped - self.stopwatch.stopped
         return self.opening_seconds + max(host, self.closing.seconds)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every layer's attention was looked at, as the agent asked, and met."""
+        return self.attention_look is not None and self.attention_look.whole and bool(self.layers)
+
     def forget_device(self) -> None:
         """Answer with the host's times from now on: the device failed, or nobody waits for it."""
         self.stopwatch.forget_device()

@@ -9,11 +9,12 @@ from locant.observation import ABSENT
 from locant.probe.masks import kept_tokens
 from locant.probe.row_inputs import RowInputs, RowRules
 
-ROWS = 16
-COLUMNS = 128
+ROWS, COLUMNS = 16, 128
+WHOLE_ROWS, WHOLE_COLUMNS, WHOLE_PLACES = 64, 1024, 8192
+"""Of a pass that is looked at whole: at most so many rows and columns, and so many positions in all (40 KiB sent)."""
 
 
-def places(inputs: RowInputs, rules: RowRules) -> Tensor | None:
+def places(inputs: RowInputs, rules: RowRules, *, whole: bool = False) -> Tensor | None:
     """int64 [1 + rows, columns] on the device: the columns' numbers, then their positions, `ABSENT` for padding.
 
     Columns are spread evenly over the call, the first and the last among them; of several position axes the first.
@@ -22,8 +23,9 @@ def places(inputs: RowInputs, rules: RowRules) -> Tensor | None:
     if given is None or given.dim() not in (2, 3):
         return None
     axis = given if given.dim() == 2 else given[0]
-    count = min(COLUMNS, inputs.queries)
+    rows = min(inputs.batch, WHOLE_ROWS if whole else ROWS)
+    count = min(min(WHOLE_COLUMNS, WHOLE_PLACES // max(rows, 1)) if whole else COLUMNS, inputs.queries)
     column = torch.arange(count, device=inputs.device) * (inputs.queries - 1) // max(count - 1, 1)
-    real = kept_tokens(inputs, rules).real[:ROWS]
-    found = axis.expand(inputs.batch, -1)[:ROWS].long().masked_fill(~real, ABSENT)
+    real = kept_tokens(inputs, rules).real[:rows]
+    found = axis.expand(inputs.batch, -1)[:rows].long().masked_fill(~real, ABSENT)
     return torch.cat([column[None], found.index_select(1, column)])

@@ -31,6 +31,7 @@ from locant.probe.rules import row_rules
 from locant.probe.streams import counted
 from locant.probe.structure import require_module, units
 from locant.probe.timing import Stopwatch, peak_bytes
+from locant.probe.wishes import Wishes
 from locant.wire.channel import Channel
 
 __all__ = ["Probe", "ProbeOptions"]
@@ -69,8 +70,9 @@ class Probe:
         self._clock = clock
         self._guard = Guard(strict=self.options.strict)
         self.governor = Governor(self.options.overhead_budget)
-        book, slot = CacheBook(), PassSlot()
-        self._shared = Shared(self._guard, book, itertools.count(1), slot, self.governor, EncoderMemory(), timer)
+        self.wishes = Wishes(timer, lambda: self.options.looks_at_attention and "attention" not in self._guard.off)
+        book, slot, numbers = CacheBook(), PassSlot(), itertools.count(1)
+        self._shared = Shared(self._guard, book, numbers, slot, self.governor, EncoderMemory(), self.wishes, timer)
         self._pending: deque[Finished] = deque()
         self._dropped: Counter[str] = Counter()
         self._captures: list[UnitCapture] = []
@@ -144,6 +146,7 @@ class Probe:
         self._polling = threading.RLock()
         self._pending.clear()
         self._dropped.clear()
+        self.wishes.forget()
         self.announce(self._deviations)
 
     def close(self) -> None:
@@ -264,6 +267,7 @@ class Probe:
                 capture_seconds=self.governor.spent_seconds,
                 forward_seconds=self.governor.forward_seconds,
                 looks=tuple(sorted(self.governor.looks.items())),
+                requests=tuple(sorted(self.wishes.counts.items())),
             )
         )
 

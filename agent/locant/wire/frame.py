@@ -18,6 +18,11 @@ class FrameKind(IntEnum):
 
     OBSERVATIONS = 1
     HEARTBEAT = 2
+    REQUEST = 3
+
+
+HEARS_REQUESTS = 1
+"""Flag of a probe that reads what its agent sends; to one without it nothing is sent."""
 
 
 class FrameError(ValueError):
@@ -30,7 +35,7 @@ class FrameError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A frame as values. `kind` stays a number: a newer peer may send kinds that we do not know."""
+    """A frame as values. `kind` and `flags` stay numbers: a newer peer may send some that we do not know."""
 
     kind: int
     probe_id: int
@@ -38,6 +43,7 @@ class Frame:
     dropped_total: int
     time: float
     payload: bytes = b""
+    flags: int = 0
 
 
 def pack(frame: Frame) -> bytes:
@@ -45,7 +51,7 @@ def pack(frame: Frame) -> bytes:
     if HEADER_BYTES + len(frame.payload) > MAX_FRAME_BYTES:
         raise FrameError("oversize")
     header = _HEADER.pack(
-        MAGIC, VERSION, frame.kind, 0, frame.probe_id, frame.sequence, frame.dropped_total, frame.time
+        MAGIC, VERSION, frame.kind, frame.flags, frame.probe_id, frame.sequence, frame.dropped_total, frame.time
     )
     return header + frame.payload
 
@@ -56,9 +62,9 @@ def unpack(data: bytes) -> Frame:
         raise FrameError("truncated")
     if len(data) > MAX_FRAME_BYTES:
         raise FrameError("oversize")
-    magic, version, kind, _, probe_id, sequence, dropped_total, time = _HEADER.unpack_from(data)
+    magic, version, kind, flags, probe_id, sequence, dropped_total, time = _HEADER.unpack_from(data)
     if magic != MAGIC:
         raise FrameError("magic")
     if version != VERSION:
         raise FrameError("version")
-    return Frame(kind, probe_id, sequence, dropped_total, time, data[HEADER_BYTES:])
+    return Frame(kind, probe_id, sequence, dropped_total, time, data[HEADER_BYTES:], flags)

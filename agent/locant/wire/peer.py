@@ -61,7 +61,7 @@ class Probe:
 
 @dataclass(slots=True)
 class Peer:
-    """One connection. `heard` is when it last sent something readable, on the receiver's clock."""
+    """One connection. `heard` is when it last sent something readable, by the receiver's clock; `hears`: it reads."""
 
     sock: socket.socket
     heard: float
@@ -69,6 +69,13 @@ class Peer:
     probe_id: int | None = None
     introduced: set[int] = field(default_factory=set)
     errors: int = 0
+    hears: bool = False
+    asked: int = 0
+
+    def local(self, number: int) -> int | None:
+        """The probe's own id of the model that has this number here; None for a model that it does not have."""
+        numbers = self.probe.numbers if self.probe is not None else {}
+        return next((own for own, here in numbers.items() if here == number and own in self.introduced), None)
 
 
 class Probes:

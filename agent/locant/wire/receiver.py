@@ -13,9 +13,10 @@ from typing import Protocol
 
 from locant.observation import Observation
 from locant.wire.codec import decode, decode_losses
-from locant.wire.frame import MAX_FRAME_BYTES, FrameError, FrameKind, unpack
+from locant.wire.frame import HEARS_REQUESTS, MAX_FRAME_BYTES, Frame, FrameError, FrameKind, pack, unpack
 from locant.wire.listening import Listener, user_of
 from locant.wire.peer import Peer, Probes
+from locant.wire.request import LookRequest, Phase, encode_request
 from locant_slo.errors import MachineError
 
 _LOG = logging.getLogger(__name__)
@@ -98,6 +99,24 @@ class Receiver:
         self.frames += read
         return read
 
+    def ask(self, model_id: int, phase: Phase) -> bool:
+        """Ask the model's probe for a closer look at its next pass. False when it is gone, busy or does not listen."""
+        for peer in self._peers.values():
+            local = peer.local(model_id) if peer.hears else None
+            if local is not None:
+                return self._send(peer, encode_request(LookRequest(local, phase)))
+        return False
+
+    def _send(self, peer: Peer, payload: bytes) -> bool:
+        assert peer.probe_id is not None
+        frame = Frame(FrameKind.REQUEST, peer.probe_id, peer.asked, 0, 0.0, payload)
+        try:
+            peer.sock.send(pack(frame), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        except OSError:  # whoever is gone is noticed when it is read from
+            return False
+        peer.asked += 1
+        return True
+
     def close(self) -> None:
         """Hang up on everybody and remove the socket."""
         for peer in tuple(self._peers.values()):
@@ -170,6 +189,9 @@ class Receiver:
                 size, _, flags, _ = peer.sock.recvmsg_into([self._buffer])
             except BlockingIOError:
                 break
+            except ConnectionResetError:  # it left without reading what we asked; its last words still wait
+                frames += 1
+                continue
             except OSError:
                 size, flags = 0, 0
             if not size:
@@ -192,7 +214,7 @@ class Receiver:
         frame = unpack(bytes(memoryview(self._buffer)[:size]))
         if peer.probe is None or peer.probe_id != frame.probe_id:
             peer.probe, peer.probe_id, peer.introduced = self._probes.recall(frame), frame.probe_id, set()
-        peer.heard, probe = self._clock(), peer.probe
+        peer.heard, probe, peer.hears = self._clock(), peer.probe, bool(frame.flags & HEARS_REQUESTS)
         self.gaps += probe.follow(frame)
         if frame.kind == FrameKind.OBSERVATIONS:
             observations, unknown = decode(frame.payload)

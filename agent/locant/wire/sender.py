@@ -12,13 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 from locant.observation import Detached, ModelAttached, Observation
 from locant.wire.codec import encode, encode_losses
-from locant.wire.frame import Frame, FrameError, FrameKind, pack
+from locant.wire.frame import HEARS_REQUESTS, Frame, FrameError, FrameKind, pack
+from locant.wire.request import Heard, LookRequest, hear
 
 _SEND_BUFFER_BYTES = 1 << 20
 _RECONNECT_SECONDS = (0.5, 1.5)
 """Bounds of the random pause between attempts: many probes must not storm a restarted agent together."""
 _HEARTBEAT_SECONDS = 1.0
 _BATCH = 64
+_LAST_READS = 64
 _OF_ONE = frozenset({"oversize", "invalid"})
 """Reasons that may be one observation's fault: the rest of its batch still goes."""
 _REASONS = {
@@ -32,7 +34,8 @@ _REASONS = {
 class Sender:
     """One connection to the agent. Used by one thread at a time; safe across fork, spawn and exec.
 
-    `losses` gives what was dropped on the way here, by reason: it travels with this end's own losses.
+    `losses` gives what was dropped on the way here, by reason: it travels with this end's own losses. `on_request` gets
+    what the agent asks for, and None for whatever else it says; without it nothing is read, and the agent is told so.
     """
 
     def __init__(
@@ -43,12 +46,14 @@ class Sender:
         wall_clock: Callable[[], float] = time.time,
         jitter: Callable[[float, float], float] = random.uniform,
         losses: Callable[[], Mapping[str, int]] = dict,
+        on_request: Callable[[LookRequest | None], object] | None = None,
     ) -> None:
         self._path = path
         self._clock = clock
         self._wall_clock = wall_clock
         self._jitter = jitter
         self._losses = losses
+        self._on_request = on_request
         self._dropped: Counter[str] = Counter()
         self._attached: dict[int, ModelAttached] = {}
         self._socket: socket.socket | None = None
@@ -85,11 +90,27 @@ class Sender:
         if self._clock() >= self._next_heartbeat and self._connect():
             self._beat()
 
+    def listen(self) -> None:
+        """Hand on what the agent asked for since the last call. A fork's child leaves its parent's answers alone."""
+        if self._on_request is None or self._socket is None or self._pid != os.getpid():
+            return
+        heard = hear(self._socket, self.probe_id)
+        if heard.ended:
+            self._hang_up()
+        for request in (*heard.requests, *[None] * heard.others):
+            self._on_request(request)
+
     def close(self) -> None:
-        """Say the last count and hang up."""
-        if self._pid == os.getpid():
+        """Say the last count and hang up. What is left unread would reset the connection, last words included."""
+        if self._pid == os.getpid() and self._socket is not None:
             self._beat()
+            self._read_up()
         self._hang_up()
+
+    def _read_up(self) -> None:
+        for _ in range(_LAST_READS):
+            if self._socket is None or hear(self._socket, self.probe_id) == Heard():
+                return
 
     def _remember(self, observations: Sequence[Observation]) -> None:
         """Models in attendance: who they are is told again to every agent that we reach."""
@@ -126,7 +147,8 @@ class Sender:
         if self._socket is None:
             return "disconnected"
         dropped = self._all_losses().total()
-        data = pack(Frame(kind, self.probe_id, self._sequence, dropped, self._wall_clock(), payload))
+        flags = HEARS_REQUESTS if self._on_request is not None else 0
+        data = pack(Frame(kind, self.probe_id, self._sequence, dropped, self._wall_clock(), payload, flags))
         try:
             self._socket.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
         except OSError as error:

@@ -18,6 +18,10 @@ _TIMEOUT_SECONDS = 120.0
 _PASSWORD = re.compile(r"//[^/@]*@")
 
 
+class RefusedError(MachineError):
+    """The server is there, and will not answer this query."""
+
+
 class Prometheus:
     """A Prometheus, or what answers like one: Thanos, Mimir, VictoriaMetrics. `with` closes its connection.
 
@@ -65,7 +69,7 @@ class Prometheus:
             ) from error
         if not isinstance(content, dict) or content.get("status") != "success":
             said = content.get("error", answer.text[:200]) if isinstance(content, dict) else answer.text[:200]
-            raise MachineError(f"{self.url}: refuses {parameters['query']!r}: {said}")
+            raise RefusedError(f"{self.url}: refuses {parameters['query']!r}: {said}")
         return content.get("data")
 
     def _result(self, data: Any, kind: str) -> list[Any]:

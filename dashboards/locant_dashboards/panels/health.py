@@ -91,10 +91,13 @@ def price(spec: Spec, q: Queries) -> Line:
     looks = TimeSeries(
         title="Closer looks",
         description="Passes wanted for a closer look per second: taken, or left alone because the budget, or a decode "
-        "step, would have suffered.",
+        "step, would have suffered. And the agent's requests to look at a whole pass: looked at, refused, expired.",
         unit="ops",
         minimum=0,
-        targets=[over_time(q.rate(metrics.PROBE_LOOKS, (la.LOOK,)), la.LOOK)],
+        targets=[
+            over_time(q.rate(metrics.PROBE_LOOKS, (la.LOOK,)), la.LOOK),
+            over_time(q.rate(metrics.PROBE_REQUESTS, (la.REQUEST,)), la.REQUEST),
+        ],
     )
     return Line((duration, overhead, looks))
 

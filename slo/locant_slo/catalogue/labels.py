@@ -93,5 +93,11 @@ LOOK = Label(
     "decode step would have been slowed too much",
     ("taken", "budget", "step"),
 )
+REQUEST = Label(
+    "outcome",
+    "what became of the agent's request to look at a whole pass: looked at one, refused (too soon, attention is not "
+    "looked at, or no request at all), or expired before a pass came that the overhead budget could pay for",
+    ("looked", "refused", "expired"),
+)
 SCHEME = Label("scheme", "the positional scheme")
 BASELINE_VERSION = Label("baseline_version", "the release that this one is compared with")

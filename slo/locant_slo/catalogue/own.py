@@ -54,6 +54,14 @@ PROBE_LOOKS = counter(
     *_MODEL,
     tier=Tier.SELF,
 )
+PROBE_REQUESTS = counter(
+    "locant.probe.requests",
+    "{request}",
+    "The agent's requests to look at a whole pass for a finding, by what became of them.",
+    la.REQUEST,
+    *_MODEL,
+    tier=Tier.SELF,
+)
 PROBE_ERRORS = counter(
     "locant.probe.errors",
     "{error}",

@@ -4,6 +4,6 @@ Every kind answers `count_bad(window, scope)` and `count_all(window, scope)`: Pr
 window. What is made of the two (rules, boards, proofs) knows no kind. `kinds.AnyIndicator` is their union.
 """
 
-from locant_slo.indicators.built_in import BY_ID, INDICATORS, Indicator
+from locant_slo.indicators.built_in import BY_ID, FROM_CANARY, INDICATORS, Indicator
 
-__all__ = ["BY_ID", "INDICATORS", "Indicator"]
+__all__ = ["BY_ID", "FROM_CANARY", "INDICATORS", "Indicator"]

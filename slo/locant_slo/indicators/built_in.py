@@ -122,4 +122,7 @@ INDICATORS: tuple[Indicator, ...] = (
     ),
 )
 
+FROM_CANARY = frozenset({"sequence_correctness", "extrapolation_accuracy", "positional_regression", "positional_loss"})
+"""Those that count a canary's answers, and nothing where none runs."""
+
 BY_ID: dict[str, Indicator] = {indicator.id: indicator for indicator in INDICATORS}

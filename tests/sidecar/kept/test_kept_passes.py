@@ -33,6 +33,13 @@ def test_tables_come_back_bit_for_bit(given_tables: dict[str, Table]) -> None:
     assert unpack(pack(given_tables, {"a": "ü"})) == (given_tables, {"a": "ü"})
 
 
+def test_a_whole_pass_keeps_what_each_layers_mask_does() -> None:
+    told = {"visibility": (ABSENT, 0, 3, 0, 1, ABSENT, 0), "window": 7, "mask": "causal+bool"}
+    facts = replace(forward(1), whole=True)
+    given_pass = keep(FINDING, facts, (replace(layer(1), **told), layer(1, 1)))
+    assert from_bytes(to_bytes(given_pass)) == given_pass
+
+
 def test_the_file_opens_with_the_safetensors_library() -> None:
     safetensors = pytest.importorskip("safetensors.torch")
     found = safetensors.load(to_bytes(kept()))

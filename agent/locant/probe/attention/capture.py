@@ -24,7 +24,7 @@ from locant.probe.attention.kernels import kernel_targets
 from locant.probe.attention.met import Met
 from locant.probe.attention.modules import Member, members
 from locant.probe.attention.profiler import PassProfiler, Plan
-from locant.probe.effort import ATTENTION_EFFORTS, Effort, Look
+from locant.probe.effort import FULL_LAYERS, Look, attention_efforts
 from locant.probe.timing import capturing
 
 
@@ -57,6 +57,7 @@ class AttentionCapture:
         self._members = members(model)
         self._model = model
         self._targets = _targets(model, profile)
+        self._columns = any(isinstance(m, nn.MultiheadAttention) and not m.batch_first for m in model.modules())
         self._thread = threading.local()
         self._closed = False
 
@@ -68,11 +69,10 @@ class AttentionCapture:
         if self._closed or not self._targets or _is_compiled(self._model):
             return
         self.disarm()
-        look = look or Look("attention", ATTENTION_EFFORTS[0])
-        plan = Plan(min(self._rows, look.effort.rows), self._chosen(context, look.effort), self._profile, self._heads)
-        recorder = _Armed(
-            self._members, PassProfiler(context, plan, sink, self._engine, self._forms), look, self._on_error
-        )
+        look = look or Look("attention", attention_efforts(self._rows)[0])
+        plan = Plan(look.effort.rows, self._chosen(context, look), self._profile, self._heads, look.effort.maps)
+        profiler = PassProfiler(context, plan, sink, self._engine, self._forms)
+        recorder = _Armed(self._members, profiler, look, self._on_error, self._columns)
         seams.SEAM.hold(self._targets)
         self._thread.recorder = recorder
         seams.set_recorder(recorder)
@@ -91,11 +91,13 @@ class AttentionCapture:
         self.disarm()
         self._closed = True
 
-    def _chosen(self, context: PassContext, effort: Effort) -> frozenset[int]:
-        """The first and the last layer and others in rotation; with less effort, all of them in rotation."""
-        turn, full = context.pass_number, ATTENTION_EFFORTS[0]
+    def _chosen(self, context: PassContext, look: Look) -> frozenset[int]:
+        """The first and the last layer and others in rotation; with less effort, all in rotation; every one at once."""
+        turn, effort = context.pass_number, look.effort
         among = self._layers if self._layers is not None else range(max(self._profile.layers, 1))
-        if effort.layers < full.layers:
+        if look.whole:
+            return frozenset(among)
+        if effort.layers < FULL_LAYERS:
             return frozenset(among[(turn * effort.layers + k) % len(among)] for k in range(effort.layers))
         if self._layers is not None:
             return frozenset(self._layers)
@@ -113,7 +115,9 @@ class _Armed:
         profiler: PassProfiler,
         look: Look,
         on_error: Callable[[Exception], None] | None,
+        columns: bool,
     ) -> None:
+        self._columns = columns
         self._members = found
         self._profiler: PassProfiler | None = profiler
         self._look = look
@@ -156,7 +160,8 @@ class _Armed:
         lowered = autocast_dtype(first.device) if first is not None else None
         with self._apart(first):
             try:
-                met = function_call(name, args, kwargs, profiler.context, profiler.plan.profile.heads)
+                heads = profiler.plan.profile.heads
+                met = function_call(name, args, kwargs, profiler.context, heads, columns=self._columns)
                 if met is not None:
                     self._order += 1
                     self._profiler_of(met, profiler).look(self._order - 1, as_cast(met.call, lowered), None, None, None)

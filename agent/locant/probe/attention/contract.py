@@ -54,7 +54,7 @@ class LayerStatistics:
     `padding_mass_largest`: float32 scalar. `visibility`: int64 [B, 7], per sequence the largest over sampled queries of
     (window_excess, window_deficit, future_visible, self_blind, pads_visible, cross_visible, future_hidden),
     `observation.ABSENT` where it could not be judged. `heat`: float32 [bins, bins] for one head, with `heat_rows`
-    int64 [bins].
+    int64 [bins]. `window`: of the layer, 0 for none; `mask`: how the call limits what is seen, see `limits_of`.
     """
 
     layer: int
@@ -66,6 +66,8 @@ class LayerStatistics:
     heat_head: int = -1
     heat: torch.Tensor | None = None
     heat_rows: torch.Tensor | None = None
+    window: int = 0
+    mask: str = ""
 
 
 LINEAR = (

@@ -88,7 +88,6 @@ class _Pairs:
 
     def __init__(self, layout: Layout, window: int | None, causal: bool) -> None:
         self._layout, self._window = layout, window
-        self._opening = first_column(layout)
         known = {
             "padding_mass": layout.padding is not None,
             "cross_mass": layout.request is not None,
@@ -110,7 +109,7 @@ class _Pairs:
         torch.abs(back, out=of["distance"])
         torch.log1p(of["distance"], out=of["log_distance"])
         torch.eq(back, 0, out=of["self_mass"])
-        torch.eq(key, self._opening[:, first:], out=of["first_token_mass"])
+        torch.eq(key, layout.opening[:, first:, None], out=of["first_token_mass"])
         torch.le((back - _MIDDLE).abs_(), _MIDDLE, out=of["recency_mass"])
         if "future_mass" in of:
             torch.lt(back, 0, out=of["future_mass"])
@@ -173,18 +172,3 @@ def foreign(layout: Layout, start: int, stop: int) -> Tensor:
     mine = layout.request.gather(1, layout.own)[:, :, None]
     theirs = layout.request[:, None, start:stop]
     return (mine != theirs) & (mine >= 0) & (theirs >= 0)
-
-
-def first_column(layout: Layout) -> Tensor:
-    """Column of the first real key of the row's request, int64 [N, R, 1]; -1 where it is no longer stored."""
-    if layout.request is not None:
-        mine = layout.request.gather(1, layout.own)[:, :, None]
-        ours = layout.request[:, None] == mine
-        if layout.padding is not None:
-            ours = ours & ~layout.padding[:, None]
-        return ours.to(torch.uint8).argmax(-1)[:, :, None]
-    start = torch.zeros_like(layout.own)
-    if layout.padding is not None:
-        start = start + (~layout.padding).to(torch.uint8).argmax(1, keepdim=True)
-    gone = start + layout.first_stored > start
-    return torch.where(gone, -1, start)[:, :, None]

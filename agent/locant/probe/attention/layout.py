@@ -16,13 +16,15 @@ class Layout:
     """Columns of the key tensor for sampled rows of N sequences.
 
     `own` int64 [N, R]: the column that holds the query's own key; `newest` int64 [N, R], the last column in use (a
-    static cache has more); `padding` bool [N, K] and `request` int64 [N, K] where they are known; `first_stored`: the
+    static cache has more); `opening` int64 [N, R], the column of the first real key of the row's request, -1 where it
+    is no longer stored; `padding` bool [N, K] and `request` int64 [N, K] where they are known; `first_stored`: the
     number of the key in column 0 (more than 0 in a sliding cache). `located` is False where columns and tokens cannot
     be matched, `complete` when every key since the first is stored.
     """
 
     own: Tensor
     newest: Tensor
+    opening: Tensor
     padding: Tensor | None
     request: Tensor | None
     first_stored: int | Tensor
@@ -43,7 +45,7 @@ def lay_out(context: PassContext, keys: int, rows: Rows) -> Layout:
         cached = 0
     if cached is None or spare < 0:
         nowhere = torch.zeros_like(rows.queries)
-        return Layout(nowhere, nowhere, None, None, 0, located=False, complete=False)
+        return Layout(nowhere, nowhere, nowhere, None, None, 0, located=False, complete=False)
     if isinstance(cached, Tensor):
         cached = cached.to(rows.queries.device)
         standing = cached.clamp(max=spare)
@@ -52,12 +54,15 @@ def lay_out(context: PassContext, keys: int, rows: Rows) -> Layout:
     else:
         offset, first = min(cached, spare), max(cached - spare, 0)
     own = rows.queries + offset
-    newest = torch.zeros_like(own) + (offset + context.queries - 1)
+    last = offset + context.queries - 1
+    padding = _columns(context.key_padding, rows, first, keys, False)
+    request = _columns(context.key_request, rows, first, keys, -1)
     return Layout(
         own=own,
-        newest=newest,
-        padding=_columns(context.key_padding, rows, first, keys, False),
-        request=_columns(context.key_request, rows, first, keys, -1),
+        newest=torch.full_like(own, last) if isinstance(last, int) else torch.zeros_like(own) + last,
+        opening=_opening(own, padding, request, first),
+        padding=padding,
+        request=request,
         first_stored=first,
         located=True,
         complete=isinstance(first, int) and first == 0,
@@ -77,3 +82,18 @@ def _columns(known: Tensor | None, rows: Rows, first: int | Tensor, keys: int, r
     column = torch.arange(keys, device=table.device) + first
     found = table[:, column.clamp_max(table.shape[1] - 1)]
     return torch.where(column < table.shape[1], found, rest)
+
+
+def _opening(own: Tensor, padding: Tensor | None, request: Tensor | None, first_stored: int | Tensor) -> Tensor:
+    """See `Layout.opening`."""
+    if request is not None:
+        ours = request[:, None] == request.gather(1, own)[:, :, None]
+        if padding is not None:
+            ours = ours & ~padding[:, None]
+        return ours.to(torch.uint8).argmax(-1)
+    start = torch.zeros_like(own)
+    if padding is not None:
+        start += (~padding).to(torch.uint8).argmax(1, keepdim=True)
+    if isinstance(first_stored, int):
+        return start.fill_(-1) if first_stored else start
+    return torch.where(first_stored > 0, -1, start)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from locant.probe.attention.engine import heat_map, row_statistics
 from locant.probe.attention.fastest import Engine
 from locant.probe.attention.forms import Forms, form_of
 from locant.probe.attention.layout import Layout, lay_out
+from locant.probe.attention.limits import limits_of
 from locant.probe.attention.rows import Rows
 from locant.probe.attention.strata import sample_rows, structural_rows
 from locant.probe.attention.visibility import Geometry, judge
@@ -31,29 +32,51 @@ _PADDING, _FUTURE, _LOG_SUM_EXP = map(STATISTICS.index, ("padding_mass", "future
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`rows` per pass, the layers whose weights are computed, and the heads whose heat maps take turns (None: all)."""
+    """`rows` per pass, the layers whose weights are computed, and the heads whose heat maps take turns (None: all).
+
+    `maps`: how many of the layers get a heat map, those that are spread evenly over them; one for the one whose turn it
+    is.
+    """
 
     rows: int
     layers: frozenset[int]
     profile: ModelProfile
     heads: tuple[int, ...] | None = None
+    maps: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """The rows of a pass; `counted` bool [N, R], `count` of them, and the `share` [N, R, 1] of the sums each takes."""
+    """The rows of a pass; `counted` bool [N, R], `count` of them, and the `share` [N, R, 1] of the sums each takes.
+
+    `none` and `nothing` are zeros, int64 and float32.
+    """
 
     rows: Rows
     counted: Tensor
     count: Tensor
     share: Tensor
+    none: Tensor
+    nothing: Tensor
+    _layouts: dict[int, tuple[Layout, Tensor]] = field(default_factory=dict)
+
+    def among(self, context: PassContext, keys: int) -> tuple[Layout, Tensor]:
+        """Where the rows stand among so many keys, and how many of them have padding among theirs."""
+        found = self._layouts.get(keys)
+        if found is None:
+            layout, padded = lay_out(context, keys, self.rows), self.none
+            if layout.padding is not None:
+                padded = (layout.padding.any(1)[:, None] & self.counted).sum()
+            found = self._layouts[keys] = layout, padded
+        return found
 
 
 def _sample(rows: Rows) -> _Sample:
     counted = rows.weights > 0
     count = counted.sum()
     share = rows.weights * (count / rows.weights.sum().clamp_min(1e-9))
-    return _Sample(rows, counted, count, share[:, :, None])
+    none = torch.zeros_like(count)
+    return _Sample(rows, counted, count, share[:, :, None], none, none.float())
 
 
 class PassProfiler:
@@ -105,11 +128,11 @@ class PassProfiler:
         )
 
     def in_context(self, context: PassContext) -> PassProfiler:
-        """The same pass as a kernel was told it. What one packed row shows is said of every sequence in it."""
+        """The same pass as its kernels see it. What is found in another number of rows is said of every sequence."""
         batch, sink = self.context.batch, self._sink
 
         def hand_over(found: LayerStatistics) -> None:
-            sink(replace(found, visibility=found.visibility.expand(batch, -1)))
+            sink(replace(found, visibility=found.visibility.amax(0, keepdim=True).expand(batch, -1)))
 
         return self._like(context, hand_over if context.batch != batch else sink)
 
@@ -139,18 +162,16 @@ class PassProfiler:
     def _statistics(self, layer: int, call: Attention, geometry: Geometry, visibility: Tensor) -> LayerStatistics:
         if self._sample is None:
             self._sample = _sample(sample_rows(self.context, self.plan.rows, call.device))
-        rows, counted = self._sample.rows, self._sample.counted
-        layout = lay_out(self.context, call.keys, rows)
+        rows, (layout, padded_rows) = self._sample.rows, self._sample.among(self.context, call.keys)
         if not layout.located:
             return _structure_only(layer, call, visibility)
         found = self._engine(call, rows, layout, geometry.window)
         found[_LOG_SUM_EXP].nan_to_num_(neginf=0.0)
         if not geometry.causal:
             found[_FUTURE] = 0
-        padded_rows, largest = torch.zeros_like(self._sample.count), torch.zeros((), device=call.device)
+        largest = self._sample.nothing
         if layout.padding is not None:
-            padded_rows = (layout.padding.any(1)[:, None] & counted).sum()
-            largest = (found[_PADDING].mean(-1) * counted).amax()
+            largest = (found[_PADDING].mean(-1) * self._sample.counted).amax()
         heat_head, heat, heat_rows = self._heat(layer, call, rows, layout)
         return LayerStatistics(
             layer=layer,
@@ -162,20 +183,23 @@ class PassProfiler:
             heat_head=heat_head,
             heat=heat,
             heat_rows=heat_rows,
+            window=geometry.window or 0,
+            mask=limits_of(call),
         )
 
     def _heat(
         self, layer: int, call: Attention, rows: Rows, layout: Layout
     ) -> tuple[int, Tensor | None, Tensor | None]:
-        """A heat map of one head of one layer per pass, in rotation; none for very short passes."""
+        """A heat map of one head of each layer that has one in this pass, in rotation; none for very short passes."""
         context, layers = self.context, sorted(self.plan.layers & set(range(self.plan.profile.layers)))
-        turn = context.pass_number
-        if not layers or layers[turn % len(layers)] != layer or context.queries < HEAT_BINS // 2:
+        turn, maps = context.pass_number, min(self.plan.maps, len(layers))
+        drawn = [layers[(turn + k * len(layers) // maps) % len(layers)] for k in range(maps)]
+        if layer not in drawn or context.queries < HEAT_BINS // 2:
             return -1, None, None
         if not isinstance(context.cached, int):
             return -1, None, None
         heads = [head for head in self.plan.heads or () if 0 <= head < call.heads] or range(call.heads)
-        head = heads[(turn // len(layers)) % len(heads)]
+        head = heads[(turn // len(layers) + drawn.index(layer)) % len(heads)]
         span = context.cached + context.queries
         return head, *heat_map(call, rows, layout, head, HEAT_BINS if span >= HEAT_BINS else HEAT_BINS // 2, span)
 

@@ -19,7 +19,6 @@ from torch import Tensor
 from locant.probe.attention import triton_kernels
 from locant.probe.attention.calls import Attention, KernelCall
 from locant.probe.attention.contract import STATISTICS
-from locant.probe.attention.engine import first_column
 from locant.probe.attention.layout import Layout
 from locant.probe.attention.rows import Rows
 
@@ -130,7 +129,7 @@ def _stretches(
         *(call.query, call.key),
         *(unused if table is None else table for table in tables),
         *(_own(rows.queries), _own(layout.own), unused if mine is None else mine),
-        *(_own(first_column(layout).expand(count, sampled, 1)), sums),
+        *(_own(layout.opening), sums),
     )
     shape = (float(call.scale), float(call.softcap or 1.0), call.diagonal or 0, call.window or 0, window or 0)
     numbers = (*shape, sampled, call.keys, groups, blocks.stretch)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from locant.sidecar.accountant.subject import Subject
 from locant.sidecar.store import Update, add, observe, put
 from locant_slo.catalogue import metrics
-from locant_slo.catalogue.labels import LOOK, OUTCOME, PART, PHASE, TOKEN_KIND
+from locant_slo.catalogue.labels import LOOK, OUTCOME, PART, PHASE, REQUEST, TOKEN_KIND
 from locant_slo.findings import FailureMode, Severity
 from locant_slo.indicators import INDICATORS
 
@@ -33,8 +33,8 @@ def counters_at_zero(subject: Subject, checks: Iterable[KnownCheck]) -> Iterator
         yield add(metrics.TOKENS, (kind, *own), 0)
     for signal in PART.values:
         yield add(metrics.PROBE_ERRORS, (signal, *own), 0)
-    for outcome in LOOK.values:
-        yield add(metrics.PROBE_LOOKS, (outcome, *own), 0)
+    for metric, outcomes in ((metrics.PROBE_LOOKS, LOOK.values), (metrics.PROBE_REQUESTS, REQUEST.values)):
+        yield from (add(metric, (outcome, *own), 0) for outcome in outcomes)
     for counter in (metrics.SEQUENCE_LOG2, metrics.OBSERVATIONS):
         yield add(counter, own, 0)
     for histogram in (metrics.SEQUENCE_LENGTH, metrics.CONTEXT_UTILIZATION):

@@ -8,7 +8,7 @@ from locant.observation import ForwardFacts, ProbeHealth
 from locant.sidecar.accountant.subject import Subject
 from locant.sidecar.store import Update, add, observe, put
 from locant_slo.catalogue import metrics
-from locant_slo.catalogue.labels import LOOK, REASON, SIGNAL, STAGE
+from locant_slo.catalogue.labels import LOOK, REASON, REQUEST, SIGNAL, STAGE
 
 _CAPTURE = STAGE.values[0]
 _DECAY = 0.99
@@ -98,9 +98,14 @@ class ProbeLedger:
         yield from drops(self._deltas, dict(health.dropped))
         for signal, count in health.errors:
             yield add(metrics.PROBE_ERRORS, (signal, *subject.labels), self._deltas.take(f"errors {signal}", count))
-        for outcome, count in health.looks:
-            if outcome in LOOK.values:
-                yield add(metrics.PROBE_LOOKS, (outcome, *subject.labels), self._deltas.take(f"looks {outcome}", count))
+        for metric, known, told in (
+            (metrics.PROBE_LOOKS, LOOK, health.looks),
+            (metrics.PROBE_REQUESTS, REQUEST, health.requests),
+        ):
+            for outcome, count in told:
+                if outcome in known.values:
+                    news = self._deltas.take(f"{metric.name} {outcome}", count)
+                    yield add(metric, (outcome, *subject.labels), news)
         spent = self._deltas.take(_CAPTURE, health.capture_seconds)
         self._overhead.take(spent, self._deltas.take("forward", health.forward_seconds))
         if self._passes:

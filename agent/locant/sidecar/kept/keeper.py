@@ -1,6 +1,7 @@
 """Which passes are kept: for every finding that pages or opens a ticket, the next one that shows it.
 
-Attention is looked at in a share of passes only, so a pass without it is held back while a better one may come.
+Attention is looked at in a share of passes only, so a pass without it is held back while a better one may come. Beside
+that the probe is asked to look at a whole pass; when one comes that shows the finding, it is kept as well.
 """
 
 from __future__ import annotations
@@ -19,12 +20,19 @@ from locant.observation import (
     ReplayFacts,
 )
 from locant.sidecar.kept.passes import KeptPass, keep
+from locant.wire.request import PHASES, Phase
 from locant_slo.findings import Finding, Severity
 
 PATIENCE_PASSES = 200
 PATIENCE_SECONDS = 120.0
 AGAIN_SECONDS = 3600.0
 """A finding that goes on is kept once an hour."""
+ASK_SECONDS = 70.0
+"""Between two requests for a model: probes honour one a minute."""
+WHOLE_SECONDS = 600.0
+"""How long after a finding a whole pass is still waited and asked for."""
+Ask = Callable[[int, Phase], bool]
+"""Asks for a whole pass of a model in a phase; False when nobody will look."""
 _MOST = 256
 _MOST_LAYERS = 128
 """A probe may send anything: what is held of it is bounded in number, and the wire bounds the size of each."""
@@ -41,26 +49,37 @@ class _Pass:
 
 @dataclass(slots=True)
 class _Wanted:
-    """A finding that waits for its pass. `any_pass`: it is about the model, so that every pass shows it."""
+    """A finding that waits for its pass. `any_pass`: it is about the model, so that every pass shows it.
+
+    `shown`: one was kept already, and a whole one is waited for; `final`: no better one will come.
+    """
 
     finding: Finding
     since: float
     any_pass: bool
     passes: int = 0
     best: _Pass | None = None
+    shown: bool = False
+    final: bool = False
+
+    def shown_by(self, name: str, done: _Pass) -> bool:
+        """Whether this pass shows the finding of that name."""
+        return self.any_pass or name in done.findings
 
 
 @dataclass(slots=True)
 class _Model:
     current: _Pass | None = None
     wanted: dict[str, _Wanted] = field(default_factory=dict)
+    next_ask: float = 0.0
 
 
 class Keeper:
     """Sees every observation with what was found in it, and hands over what is to be kept. Memory: a pass a finding."""
 
-    def __init__(self, hand_over: Callable[[KeptPass], object]) -> None:
+    def __init__(self, hand_over: Callable[[KeptPass], object], ask: Ask = lambda model_id, phase: False) -> None:
         self._hand_over = hand_over
+        self._ask = ask
         self._models: dict[int, _Model] = {}
         self._kept_at: OrderedDict[str, float] = OrderedDict()
 
@@ -108,21 +127,42 @@ class Keeper:
             return
         self._want(model, done.findings, done.facts.time, any_pass=False)
         for name, wanted in list(model.wanted.items()):
-            if wanted.any_pass or name in done.findings:
-                wanted.passes += 1
-                if done.layers or wanted.best is None:
-                    wanted.best = done
-                wanted.finding = done.findings.get(name, wanted.finding)
-            impatient = wanted.passes >= PATIENCE_PASSES or done.facts.time - wanted.since >= PATIENCE_SECONDS
-            if (wanted.best is not None and wanted.best.layers) or impatient:
-                self._settle(model, name, done.facts.time)
+            if wanted.shown_by(name, done):
+                self._consider(model, name, wanted, done)
+            self._settle(model, name, wanted, done.facts.time)
 
-    def _settle(self, model: _Model, name: str, now: float) -> None:
-        wanted = model.wanted.pop(name)
-        if wanted.best is None:
+    def _consider(self, model: _Model, name: str, wanted: _Wanted, done: _Pass) -> None:
+        """A pass shows the finding: ask for a whole one, and remember it where it is the best so far."""
+        now = done.facts.time
+        wanted.passes += 1
+        wanted.finding = done.findings.get(name, wanted.finding)
+        if done.facts.whole:
+            wanted.best, wanted.shown, wanted.final = done, False, True
+        elif not wanted.shown and (done.layers or wanted.best is None):
+            wanted.best = done
+        if not wanted.final and now >= model.next_ask:
+            model.next_ask = now + ASK_SECONDS
+            wanted.final = not self._ask_for(wanted, done.facts)
+
+    def _ask_for(self, wanted: _Wanted, facts: ForwardFacts) -> bool:
+        """Where any pass will do, one that begins a sequence: a step of decoding is too short to be looked at whole."""
+        wished = "prefill" if wanted.any_pass and facts.phase == "decode" else facts.phase
+        phase = next((known for known in PHASES if known == wished), None)
+        return phase is not None and self._ask(facts.model_id, phase)
+
+    def _settle(self, model: _Model, name: str, wanted: _Wanted, now: float) -> None:
+        """Keep the best pass as soon as it will do; forget the finding when no better one will come."""
+        impatient = wanted.passes >= PATIENCE_PASSES or now - wanted.since >= PATIENCE_SECONDS
+        if not wanted.shown and ((wanted.best is not None and wanted.best.layers) or impatient):
+            self._keep(name, wanted, now)
+        if wanted.shown and (wanted.final or now - wanted.since >= WHOLE_SECONDS):
+            del model.wanted[name]
+
+    def _keep(self, name: str, wanted: _Wanted, now: float) -> None:
+        best, wanted.best, wanted.shown = wanted.best, None, True
+        if best is None:
             return
-        shown = wanted.best.findings.get(name, wanted.finding)
-        self._hand_over(keep(shown, wanted.best.facts, tuple(wanted.best.layers)))
+        self._hand_over(keep(best.findings.get(name, wanted.finding), best.facts, tuple(best.layers)))
         self._kept_at[name] = now
         self._kept_at.move_to_end(name)
         if len(self._kept_at) > _MOST:
@@ -133,5 +173,5 @@ class Keeper:
         if model is None:
             return
         self._complete(model)
-        for name in list(model.wanted):
-            self._settle(model, name, observation.time)
+        for name, wanted in model.wanted.items():
+            self._keep(name, wanted, observation.time)

@@ -15,15 +15,16 @@ from locant_slo.findings import Finding
 _FORMAT = "locant-pass/v1"
 _SCALARS = (
     "model_id", "time", "pass_number", "phase", "duration_seconds", "queries", "masked", "mask_rank",
-    "positions_given", "declared", "packed", "cache_id", "positional_bytes", "cache_bytes", "error", "trace_id",
+    "positions_given", "declared", "packed", "whole", "cache_id", "positional_bytes", "cache_bytes", "error",
+    "trace_id",
 )  # fmt: skip
 """Fields of `ForwardFacts` that are kept; request ids and the span are not."""
 STATISTICS = (
     "padding_mass", "entropy", "distance", "first_token_mass", "future_mass", "self_mass", "recency_mass",
     "largest_weight", "cross_mass", "window_mass", "relative_entropy", "log_distance", "log_sum_exp",
 )  # fmt: skip
-"""Fields of `AttentionFacts` with one sum a head; a file of an older release has the first nine."""
-_LAYER_SCALARS = ("layer", "rows", "padded_rows", "padding_mass_largest", "heat_head")
+"""Fields of `AttentionFacts` with one sum a head; a file that does not name its own has the first nine."""
+_LAYER_SCALARS = ("layer", "rows", "padded_rows", "padding_mass_largest", "heat_head", "visibility", "window", "mask")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ def to_bytes(kept: KeptPass) -> bytes:
         "finding": _plain_finding(kept.finding),
         "pass": {name: getattr(facts, name) for name in _SCALARS},
         "rotary": msgspec.to_builtins(facts.rotary),
+        "statistics": STATISTICS,
         "layers": [{name: getattr(layer, name) for name in _LAYER_SCALARS} for layer in kept.layers],
     }
     return pack(tables, {"format": _FORMAT, "told": json.dumps(told)})
@@ -70,7 +72,11 @@ def from_bytes(content: bytes) -> KeptPass:
         if "positions" in tables:
             of_pass["position_columns"] = tables["position_columns"].rows[0]
             of_pass["positions"] = tables["positions"].rows
-        layers = [_layer(index, of_pass, one, tables) for index, one in enumerate(told["layers"])]
+        names = told.get("statistics", STATISTICS[:9])
+        layers = [
+            _layer(index, of_pass, {**one, **_sums(index, names, tables)}, tables)
+            for index, one in enumerate(told["layers"])
+        ]
         return KeptPass(
             msgspec.convert(told["finding"], Finding),
             msgspec.convert(of_pass, ForwardFacts),
@@ -104,11 +110,14 @@ def _tables(index: int, layer: AttentionFacts) -> dict[str, Table]:
     return found
 
 
+def _sums(index: int, names: list[str], tables: dict[str, Table]) -> dict[str, Any]:
+    return dict(zip(names, tables[f"layer.{index}.sums"].rows, strict=True))
+
+
 def _layer(index: int, of_pass: dict[str, Any], scalars: dict[str, Any], tables: dict[str, Table]) -> dict[str, Any]:
     """The fields of one layer's `AttentionFacts`."""
     name = f"layer.{index}"
     fields = {**scalars, **{one: of_pass[one] for one in ("model_id", "time", "pass_number")}}
-    fields |= dict(zip(STATISTICS, tables[f"{name}.sums"].rows, strict=False))
     fields["heads"] = tables[f"{name}.heads"].rows[0]
     if f"{name}.heat" in tables:
         heat = tables[f"{name}.heat"]
