@@ -18,9 +18,8 @@ h1 { font-size: 1.3rem } h2 { font-size: 1.05rem; margin-top: 2rem }
 div { overflow-x: auto } table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { text-align: right; padding: .15rem .6rem; border-bottom: 1px solid #ddd; white-space: nowrap }
 polyline { stroke-width: 2; stroke-linecap: round } svg text { font-size: 12px; fill: #555 }
-.many { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: 1rem }
-.few { display: grid; grid-template-columns: repeat(auto-fill, minmax(22rem, 1fr)); gap: 1.5rem; max-width: 60rem }
-figure { margin: 0 } figcaption { font-size: .85rem; color: #555 }
+figure { display: inline-block; vertical-align: top; margin: 0 1rem 1rem 0; width: 12rem } .few figure { width: 24rem }
+figcaption { font-size: .85rem; color: #555 }
 svg.heat { border: 1px solid #ccc; width: 100%; display: block } summary { cursor: pointer; font-weight: 600 }
 .what { font-size: 1.1rem } .small { color: #555 } .key { display: inline-block; width: 1.4rem; height: .8rem }
 """
