@@ -91,13 +91,15 @@ def _layers(kept: KeptPass) -> Iterable[str]:
     """Every head's numbers; folded away where there are many."""
     found = list(layer_grids(kept))
     for grid in found:
-        table = _table(grid)
-        yield (
-            table if len(found) <= _FEW_LAYERS else f"<details><summary>{escape(grid.title)}</summary>{table}</details>"
-        )
+        folded = f"<details><summary>{escape(grid.title)}</summary>{_cells(grid)}</details>"
+        yield _table(grid) if len(found) <= _FEW_LAYERS else folded
 
 
 def _table(grid: Grid) -> str:
+    return f"<h2>{escape(grid.title)}</h2>{_cells(grid)}"
+
+
+def _cells(grid: Grid) -> str:
     heads = "".join(f"<th>{escape(head)}</th>" for head in grid.heads)
     lines = "".join(f"<tr>{''.join(f'<td>{escape(value)}</td>' for value in line)}</tr>\n" for line in grid.lines)
-    return f"<h2>{escape(grid.title)}</h2><div><table><tr>{heads}</tr>\n{lines}</table></div>"
+    return f"<div><table><tr>{heads}</tr>\n{lines}</table></div>"

@@ -32,7 +32,7 @@ def grids(kept: KeptPass) -> Iterator[Grid]:
         "tokens per row": facts.queries,
         "mask": {0: "none", 2: "2-D"}.get(facts.mask_rank, f"{facts.mask_rank}-D"),
         "position ids given": facts.positions_given,
-        "seconds": facts.duration_seconds,
+        "seconds, look included" if kept.layers else "seconds": facts.duration_seconds,
         "trace": facts.trace_id or NOTHING,
     }
     yield Grid("Pass", tuple(told), (tuple(map(cell, told.values())),))
