@@ -73,6 +73,7 @@ class UnitCapture:
         self.profile = profile
         self.rules = rules
         self.guard = shared.guard
+        self.governor = shared.governor
         self.parts = PartHooks(unit, profile, shared.slot, shared.memory)
         self.memory = shared.memory
         self.growth = GrowthWatch(unit)
@@ -85,6 +86,7 @@ class UnitCapture:
         )
         self.arm: Armer | None = None
         self.disarm: Callable[[], None] | None = None
+        self.sees_graphs: Callable[[], bool] = _never
         self._options = options
         self._shared = shared
         self._slot = shared.slot
@@ -114,7 +116,7 @@ class UnitCapture:
         if capturing(call.device) or (call.device is not None and call.device.type == "meta"):
             return
         state = self._open(module, call, _caller())
-        state.compiled = in_compiled_model()
+        state.compiled = in_compiled_model() or module._compiled_call_impl is not None
         if self._options.trace_ids is not None:
             state.trace = self._options.trace_ids()
         self._choose_looks(state)
@@ -156,7 +158,7 @@ class UnitCapture:
         if state.attention_look is not None and self.disarm is not None:
             self.disarm()
             self.looks.seen(state)
-        state.covers_attention = self.looks.covers(state)
+        state.covers_attention = self.looks.covers(state) and (not state.compiled or self.sees_graphs())
         self._finish(self, state, output)
 
     def _phase(self, queries: int, cached: int | Tensor | None) -> str:
@@ -170,7 +172,7 @@ class UnitCapture:
         if not state.call.batch:
             return
         state.rotary_look = self.looks.at_rotary(state)
-        if self.arm is None or state.compiled or "attention" in self.guard.off:
+        if self.arm is None or "attention" in self.guard.off or (state.compiled and not self.sees_graphs()):
             return
         look = self.looks.at_attention(state)
         if look is None:
@@ -189,6 +191,10 @@ def _kind(call: Call, phase: str, cached: int | Tensor | None, *, declared: bool
     length = cached.bit_length() if isinstance(cached, int) else -1
     numbered = call.positions is not None
     return phase, call.queries.bit_length(), call.batch.bit_length(), length, call.mask_rank, numbered, declared
+
+
+def _never() -> bool:
+    return False
 
 
 def _caller() -> FrameType:

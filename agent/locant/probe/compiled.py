@@ -10,9 +10,13 @@ import functools
 import importlib
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 from locant.probe.hooks import Hook
+
+_HOOK_DEPTH = 12
+"""Frames between something that a hook does and what the compiler put around the hook, at most."""
 
 
 def beside_compiler(hook: Hook) -> tuple[Callable[..., None], Callable[[], None]]:
@@ -28,6 +32,18 @@ def beside_compiler(hook: Hook) -> tuple[Callable[..., None], Callable[[], None]
 def in_compiled_model() -> bool:
     """Whether a model that torch.compile returned is being called, as far as torch tells."""
     return bool(getattr(sys.modules.get("torch._dynamo.eval_frame"), "_in_optimized_module", False))
+
+
+def in_compiled_call() -> bool:
+    """Whether the hook that asks runs inside of a compiled call: what the compiler put around the hook knows."""
+    frame: FrameType | None = sys._getframe(1)
+    for _ in range(_HOOK_DEPTH):
+        if frame is None:
+            return False
+        if is_wrapper(frame.f_code):
+            return frame.f_locals.get("prior") is not None
+        frame = frame.f_back
+    return False
 
 
 def is_wrapper(code: Any) -> bool:

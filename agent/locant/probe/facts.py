@@ -187,7 +187,7 @@ def _seen(done: Finished) -> Iterator[str]:
         yield "keys"
     if state.rotary_seen or state.bias is not None or not rotating:
         yield "rotary"
-    if state.covers_attention and "attention" not in capture.guard.off and not state.compiled:
+    if state.covers_attention and "attention" not in capture.guard.off:
         yield "attention"
     if profile.token_types == 0 or (inputs is not None and inputs.ids is not None):
         yield "segments"

@@ -103,6 +103,11 @@ class Governor:
                 self._credit += look.reserved_seconds - (0.0 if look.free else seconds)
                 self._estimates.note(look.subject, kind, look.effort, seconds, self.forward_seconds)
 
+    def waited(self, seconds: float) -> None:
+        """The model's thread waited so long for what is no look and happens once: it is reported, and not saved up."""
+        with self._lock:
+            self.spent_seconds += seconds
+
     def _free_look(self, subject: str, kind: Kind, efforts: Sequence[Effort], interest: Interest) -> Look | None:
         """Every third one of a phase with the least effort, so that its price is known from the start."""
         if self._budget is None:

@@ -15,9 +15,10 @@ class ProbeOptions:
     time that the probe may take: it looks less often and less closely than the rates say as soon as it would take more
     (None: the rates hold, whatever they cost). `attention_layers` restricts the profile (None: the first, the last and
     some in turn), `attention_heads` the heads that are reported (None: all; computing all of a sampled row costs little
-    more than one). `inside=False` hooks the model's own forward and nothing in it, for engines that compile or capture
-    what is inside. `strict` raises the probe's own errors; `request_ids_in_clear` lets declared request ids leave the
-    process as they are; `trace_ids` gives (trace id, span id) of the running span.
+    more than one). `attention_compiled` has a compiled model compiled a second time, at the moments when it is compiled
+    anyway, so that its attention is seen too. `inside=False` hooks the model's own forward and nothing in it, for
+    engines that compile or capture what is inside. `strict` raises the probe's own errors; `request_ids_in_clear` lets
+    declared request ids leave the process as they are; `trace_ids` gives (trace id, span id) of the running span.
     """
 
     attention_rate: float = 0.05
@@ -27,6 +28,7 @@ class ProbeOptions:
     rotary_rate: float = 0.05
     key_rate: float = 0.05
     overhead_budget: float | None = 0.01
+    attention_compiled: bool = False
     inside: bool = True
     strict: bool = False
     request_ids_in_clear: bool = False

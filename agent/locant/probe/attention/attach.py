@@ -11,6 +11,7 @@ from locant.probe.hooks import Guard
 from locant.probe.options import ProbeOptions
 
 if TYPE_CHECKING:
+    from locant.probe.attention.compiled.graphs import ModelGraphs
     from locant.probe.capture import UnitCapture
 
 
@@ -18,6 +19,7 @@ def attend(capture: UnitCapture, options: ProbeOptions, guard: Guard) -> Callabl
     """Arm `capture` for its sampled passes. Returns what undoes it."""
     if options.attention_rate <= 0:
         return _nothing
+    graphs = _graphs(capture, guard) if options.attention_compiled else None
     attention = AttentionCapture(
         capture.unit.module,
         capture.profile,
@@ -26,9 +28,24 @@ def attend(capture: UnitCapture, options: ProbeOptions, guard: Guard) -> Callabl
         options.attention_heads,
         on_error=lambda error: guard.failed("attention", error),
         engine=FastestEngine(lambda error: guard.failed("attention_kernel", error)),
+        graphs=graphs,
     )
     capture.arm, capture.disarm = attention.arm, attention.disarm
+    if graphs is not None:
+        capture.sees_graphs = graphs.in_use
+        graphs.begin()
     return attention.close
+
+
+def _graphs(capture: UnitCapture, guard: Guard) -> ModelGraphs:
+    """Imported where it is asked for: it brings the compiler."""
+    from locant.probe.attention.compiled.graphs import ModelGraphs
+
+    return ModelGraphs(
+        capture.unit.module,
+        on_error=lambda error: guard.failed("attention_graph", error),
+        on_compiled=capture.governor.waited,
+    )
 
 
 def _nothing() -> None:

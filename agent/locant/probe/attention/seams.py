@@ -10,7 +10,8 @@ from __future__ import annotations
 import functools
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -34,6 +35,10 @@ class Recorder(Protocol):
 
     def function(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         """A call of one of the functions in `FUNCTIONS`, by its name."""
+        ...
+
+    def graph(self, site: str, given: Sequence[Tensor], numbers: Sequence[float]) -> None:
+        """A call inside of a compiled graph: a `compiled.site.Site` as text, its tensors, its numbers."""
         ...
 
 
@@ -62,6 +67,21 @@ def unset_recorder(recorder: Recorder) -> None:
     """Disarm the calling thread, unless another model's pass has armed it since."""
     if _slot.recorder is recorder:
         _slot.recorder = None
+
+
+def recorder() -> Recorder | None:
+    """What the calling thread is armed with."""
+    return _slot.recorder
+
+
+@contextmanager
+def aside() -> Iterator[Recorder | None]:
+    """The recorder, and while it works the thread is not armed: what it computes itself is no attention to look at."""
+    found, _slot.recorder = _slot.recorder, None
+    try:
+        yield found
+    finally:
+        _slot.recorder = found
 
 
 class Seam:
