@@ -1,13 +1,16 @@
 """What looking at attention costs: a profiled layer beside its SDPA call, a lookup that nobody watches, whole steps.
 
-    python benchmarks/attention_cost.py [--pairs 15] [--long] [--device cpu|cuda] [--json OUT]
+    python benchmarks/attention_cost.py [--pairs 15] [--long] [--quick] [--device cpu|cuda] [--json OUT]
 
 Every line alternates bare and watched calls, so that drift of the machine hits both alike. The ratio is the median over
 pairs, the spread its quartiles. On the CPU times are the process's own, so that neighbours count less.
 
 `layer`: everything that a pass does for one layer (choose rows, judge the mask, all statistics of 32 rows), beside the
-SDPA call whose queries and keys it reads. The last lines are steps of a model of 125 million parameters under a probe
-that looks at attention in every pass, or at the default rate, beside a probe that never does.
+SDPA call whose queries and keys it reads. `floor`: the same over the time in which K, so many bytes, can be read once,
+at the rate at which this device copies memory (bytes read and written). `memory`: what one look allocates at most
+beside what is there, with twice the rows and with four times the keys. The last lines are steps of a model of 125
+million parameters under a probe that looks at attention in every pass, or at the default rate, beside a probe that
+never does.
 """
 
 from __future__ import annotations
@@ -16,23 +19,24 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from measuring import Step, copied_bytes_per_second, peak_bytes, timed
 from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from locant.observation import ModelProfile
 from locant.probe.attention.calls import KernelCall
 from locant.probe.attention.contract import PassContext
+from locant.probe.attention.forms import Forms
 from locant.probe.attention.profiler import PassProfiler, Plan
 from locant.probe.probe import Probe, ProbeOptions
 from locant.probe.profile import describe
 from locant.wire.channel import Channel
 
-Step = Callable[[], object]
 SHAPES = ((512, 12, 12, 64), (2048, 12, 12, 64), (2048, 16, 4, 128))
 _TINY = {"n_head": 2, "n_embd": 8, "vocab_size": 16, "bos_token_id": 1, "eos_token_id": 2}
 LONG = ((8192, 8, 8, 64),)
@@ -64,28 +68,27 @@ def summary(what: str, times: list[tuple[float, float]]) -> Cost:
     return Cost(what, base, added, middle, low, high)
 
 
-def timed(step: Step, device: str) -> float:
-    """Seconds of one call: of this process on the CPU, of the clock where a device works."""
-    clock = time.perf_counter if device == "cuda" else time.process_time
-    started = clock()
-    step()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return clock() - started
-
-
 def plain_profile(layers: int) -> ModelProfile:
     """The profile of a small GPT-2, for the fields that the profiler reads."""
     return describe(GPT2LMHeadModel(GPT2Config(n_layer=layers, **_TINY)))
 
 
-def layer_cost(shape: tuple[int, int, int, int], pairs: int, device: str) -> Cost:
-    """One layer of a causal prefill, profiled, over its SDPA call."""
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a causal prefill: its own SDPA call, and a look at it."""
+
+    bare: Step
+    look: Step
+    key_bytes: int
+
+
+def layer_of(shape: tuple[int, int, int, int], device: str, rows: int = 32) -> Layer:
+    """A layer of random numbers: S, heads, key heads, size of a head. The look is one of many of its form."""
     length, heads, groups, size = shape
     query = torch.randn(1, heads, length, size, device=device)
     key, value = (torch.randn(1, groups, length, size, device=device) for _ in range(2))
     attend = torch.nn.functional.scaled_dot_product_attention
-    plan = Plan(32, frozenset({0}), plain_profile(1))
+    plan, forms = Plan(rows, frozenset({0}), plain_profile(1)), Forms()
     context = PassContext(1, 1, length, None, None, None, causal=True, seed=1, cached=0)
     call = KernelCall(query, key, size**-0.5, diagonal=0)
 
@@ -94,10 +97,27 @@ def layer_cost(shape: tuple[int, int, int, int], pairs: int, device: str) -> Cos
 
     def look() -> object:
         found: list[object] = []
-        PassProfiler(context, plan, found.append).look(0, call, None, (), None)
+        PassProfiler(context, plan, found.append, forms=forms).look(0, call, None, (), None)
         return found
 
-    return paired(f"layer S={length} heads={heads}/{groups} d={size}", bare, look, pairs, device)
+    return Layer(bare, look, key.numel() * key.element_size())
+
+
+def layer_costs(shape: tuple[int, int, int, int], pairs: int, device: str) -> Iterator[Cost]:
+    """A profiled layer over its SDPA call, and over reading its K once."""
+    layer, (length, heads, groups, size) = layer_of(shape, device), shape
+    yield paired(f"layer S={length} heads={heads}/{groups} d={size}", layer.bare, layer.look, pairs, device)
+    floor = layer.key_bytes / copied_bytes_per_second(device)
+    times = [(floor, timed(layer.look, device)) for _ in range(pairs)]
+    yield summary(f"floor S={length}: K is {layer.key_bytes / 1e6:.1f} MB", times)
+
+
+def memory(device: str) -> Iterator[str]:
+    """What a look allocates at most, by rows and by keys."""
+    for length, rows in ((2048, 32), (2048, 64), (8192, 32)):
+        layer = layer_of((length, 8, 8, 64), device, rows)
+        used, keys = peak_bytes(layer.look, device) / 1e6, layer.key_bytes / 1e6
+        yield f"memory of one look, S={length} heads=8 d=64, {rows} rows: {used:.2f} MB beside K of {keys:.1f} MB"
 
 
 def unarmed_cost(pairs: int) -> Cost:
@@ -159,12 +179,13 @@ def _watched(what: str, model: GPT2LMHeadModel, step: Step, rate: float, pairs: 
     return summary(what, [(without, looked - without) for without, looked in without_and_with])
 
 
-def costs(pairs: int, device: str, *, long: bool) -> Iterator[Cost]:
+def costs(pairs: int, device: str, *, long: bool, quick: bool) -> Iterator[Cost]:
     """Every line, the cheap ones first."""
     yield unarmed_cost(pairs)
-    for shape in SHAPES + (LONG if long else ()):
-        yield layer_cost(shape, pairs if shape[0] < 8192 else 5, device)
-    yield from step_costs(pairs, device)
+    for shape in SHAPES[:1] if quick else SHAPES + (LONG if long else ()):
+        yield from layer_costs(shape, pairs if shape[0] < 8192 else 5, device)
+    if not quick:
+        yield from step_costs(pairs, device)
 
 
 def main() -> None:
@@ -173,18 +194,21 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--long", action="store_true", help="also 8,192 tokens")
+    parser.add_argument("--quick", action="store_true", help="one small layer, three pairs, no steps")
     parser.add_argument("--json", help="write the lines to this file too")
     chosen = parser.parse_args()
     torch.manual_seed(0)
     rows = []
     print(f"{'what':40} {'bare µs':>12} {'added µs':>12} {'added ÷ bare':>13}   quartiles", flush=True)
     with torch.no_grad():
-        for cost in costs(chosen.pairs, chosen.device, long=chosen.long):
+        for cost in costs(3 if chosen.quick else chosen.pairs, chosen.device, long=chosen.long, quick=chosen.quick):
             rows.append(asdict(cost))
             spread = f"{cost.ratio_low:.3f} to {cost.ratio_high:.3f}"
             print(
                 f"{cost.what:40} {cost.bare_us:12.2f} {cost.added_us:12.2f} {cost.ratio:13.3f}   {spread}", flush=True
             )
+        for told in memory(chosen.device):
+            print(told, flush=True)
     if chosen.json:
         Path(chosen.json).write_text(json.dumps(rows, indent=1), encoding="utf-8")
 

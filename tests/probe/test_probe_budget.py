@@ -157,3 +157,15 @@ def test_where_attention_is_never_looked_at_the_agent_asks_in_vain(options: dict
     probe = Probe(causal("llama"), model_id=1, channel=Channel(), options=ProbeOptions(**options))
     assert not probe.wishes.ask("prefill")
     assert probe.wishes.counts["refused"] == 1
+
+
+@pytest.mark.parametrize("rows", [1, 8, 48])
+def test_as_many_rows_are_looked_at_as_were_asked_for(rows: int) -> None:
+    model, channel = causal("llama", attn="sdpa"), Channel()
+    options = ProbeOptions(attention_rate=1.0, attention_rows=rows, overhead_budget=None, strict=True)
+    probe = Probe(model, model_id=1, channel=channel, options=options)
+    probe.attach()
+    with torch.no_grad():
+        model(tokens(1, 60))
+    probe.close()
+    assert {layer.rows for layer in channel.drain() if isinstance(layer, AttentionFacts)} == {rows}

@@ -27,8 +27,18 @@ class Effort:
         return self.rows * self.layers
 
 
-ATTENTION_EFFORTS = (Effort(32, 4), Effort(16, 4), Effort(16, 2), Effort(8, 1))
-"""From most to least."""
+FULL_LAYERS = 4
+"""Layers of the largest of the usual efforts."""
+
+
+def attention_efforts(rows: int) -> tuple[Effort, ...]:
+    """From most to least, for at most so many rows a pass."""
+    half, quarter = max(rows // 2, 1), max(rows // 4, 1)
+    return Effort(rows, FULL_LAYERS), Effort(half, FULL_LAYERS), Effort(half, FULL_LAYERS // 2), Effort(quarter, 1)
+
+
+ATTENTION_EFFORTS = attention_efforts(32)
+"""At the default of `ProbeOptions.attention_rows`."""
 
 MOST_MAPS = 32
 """Four KiB each: a pass that is looked at whole stays well under a mebibyte."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from locant.probe.effort import ATTENTION_EFFORTS, ROTARY_EFFORTS, Chance, Look, whole_efforts
+from locant.probe.effort import ROTARY_EFFORTS, Chance, Look, attention_efforts, whole_efforts
 from locant.probe.governor import Governor
 from locant.probe.options import ProbeOptions
 from locant.probe.passes import Pass
@@ -27,6 +27,7 @@ class Looks:
         self._governor = governor
         self._wishes = wishes
         chosen = len(options.attention_layers) if options.attention_layers is not None else layers
+        self._usual = attention_efforts(options.attention_rows)
         self._whole = whole_efforts(options.attention_rows, max(chosen, 1))
         self._timer = timer
         self._attention = Sampler(options.attention_rate)
@@ -79,7 +80,7 @@ class Looks:
 
     def _look(self, subject: str, sampler: Sampler, state: Pass, *, wanted: bool) -> Look | None:
         interest = sampler.ask(state.kind, always=wanted)
-        efforts = ROTARY_EFFORTS if subject == "rotary" else ATTENTION_EFFORTS
+        efforts = ROTARY_EFFORTS if subject == "rotary" else self._usual
         look = self._governor.choose(subject, state.kind, efforts, interest, single=state.phase == "decode")
         return self._begun(look, sampler, state) if look is not None else None
 

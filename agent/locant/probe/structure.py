@@ -29,7 +29,8 @@ class Unit:
     """A module whose forward is one pass: the whole model, or the encoder and the decoder of a pair.
 
     `tables` hold a row per position, `rotaries` make cos and sin, `buckets` embed relative distances, `blocks` are
-    the first layers, which are handed an ALiBi bias in the families that have one.
+    the first layers, which are handed an ALiBi bias in the families that have one. torch's own layers are none of
+    them: they take neither bias nor positions, and a hook on one would switch its fused path off.
     """
 
     module: nn.Module
@@ -132,6 +133,7 @@ def _unit(hooked: nn.Module, model: nn.Module, *, encoder: bool) -> Unit:
             Part(f"{part.name}.0", part.module[0])
             for part in parts
             if isinstance(part.module, nn.ModuleList) and len(part.module) and ".0." not in part.name + "."
+            if not isinstance(part.module[0], (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer))
         )[:2],
     )
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 
 from locant.observation import ABSENT, AttentionFacts, ForwardFacts
+from locant.show.matrices import Matrix
+from locant.show.scale import GREY, WHITE, hexed, of_mass
 
-_SQUARE = 18
 _WIDTH, _HEIGHT, _MARGIN = 640, 260, 44
 _COLOURS = ("#1b6ca8", "#c2571a", "#2f8f5b", "#8a4fb0", "#b0203a", "#6b6b1f", "#11808c", "#444444")
 
@@ -22,26 +24,36 @@ def mean_heat(layer: AttentionFacts) -> tuple[tuple[float, ...], ...]:
 
 def heat_svg(layer: AttentionFacts) -> str:
     """Squares from white to blue, the queries downwards; each says its number when it is pointed at."""
-    heat = mean_heat(layer)
-    most = max((value for line in heat for value in line), default=0.0) or 1.0
-    size = layer.heat_bins * _SQUARE
-    squares = "".join(
-        f'<rect x="{key * _SQUARE}" y="{query * _SQUARE}" width="{_SQUARE}" height="{_SQUARE}" '
-        f'fill="{shade(value / most)}"><title>query bin {query}, key bin {key}: {value:.6g}</title></rect>'
-        for query, line in enumerate(heat)
-        for key, value in enumerate(line)
-    )
-    return f'<svg class="heat" role="img" viewBox="0 0 {size} {size}" width="{size}">{squares}</svg>'
+    bins = layer.heat_bins
+    shades: defaultdict[str, list[str]] = defaultdict(list)
+    for query, (line, rows) in enumerate(zip(mean_heat(layer), layer.heat_rows, strict=True)):
+        if not rows:
+            shades[hexed(GREY)].append(_square(0, query, bins, f"query bin {query}: no row was sampled"))
+        for key, mass in enumerate(line):
+            if rows and of_mass(mass) != WHITE:
+                told = f"query bin {query}, key bin {key}: {mass:.6g}"
+                shades[hexed(of_mass(mass))].append(_square(key, query, 1, told))
+    return _svg("heat", bins, bins, shades)
 
 
-def shade(share: float) -> str:
-    """A colour between white (0) and dark blue (1)."""
-    return "#" + "".join(f"{round(light + (dark - light) * share):02x}" for light, dark in shade_ends())
+def matrix_svg(matrix: Matrix) -> str:
+    """Layers downwards, heads rightwards; each square says its number when it is pointed at."""
+    shades: defaultdict[str, list[str]] = defaultdict(list)
+    for y, (layer, line) in enumerate(zip(matrix.layers, matrix.values, strict=True)):
+        for x, (head, value) in enumerate(zip(matrix.heads, line, strict=True)):
+            colour = GREY if value is None else matrix.colour(value)
+            told = f"layer {layer}, head {head}: {'not read' if value is None else f'{value:.4g}'}"
+            shades[hexed(colour)].append(_square(x, y, 1, told))
+    return _svg("heat", len(matrix.heads), len(matrix.layers), shades)
 
 
-def shade_ends() -> tuple[tuple[int, int], ...]:
-    """(white, dark blue) of the three channels."""
-    return ((255, 8), (255, 48), (255, 107))
+def _square(x: int, y: int, width: int, told: str) -> str:
+    return f'<rect x="{x}" y="{y}" width="{width}" height="1"><title>{told}</title></rect>'
+
+
+def _svg(name: str, width: int, height: int, shades: Mapping[str, list[str]]) -> str:
+    groups = "".join(f'<g fill="{colour}">{"".join(squares)}</g>' for colour, squares in shades.items())
+    return f'<svg class="{name}" role="img" shape-rendering="crispEdges" viewBox="0 0 {width} {height}">{groups}</svg>'
 
 
 def positions_svg(facts: ForwardFacts) -> str:
@@ -58,7 +70,8 @@ def positions_svg(facts: ForwardFacts) -> str:
         return f"{x:.1f},{y:.1f}"
 
     curves = "".join(
-        f'<polyline fill="none" stroke="{_COLOURS[row % len(_COLOURS)]}" points="{" ".join(place(*at) for at in run)}">'
+        f'<polyline fill="none" stroke="{_COLOURS[row % len(_COLOURS)]}" '
+        f'points="{" ".join(place(*at) for at in _corners(run))}">'
         f"<title>row {row}: columns {run[0][0]} to {run[-1][0]}, positions {run[0][1]} to {run[-1][1]}</title>"
         "</polyline>"
         for row, line in enumerate(facts.positions)
@@ -70,6 +83,16 @@ def positions_svg(facts: ForwardFacts) -> str:
         f'<text x="{_WIDTH - _MARGIN}" y="{_HEIGHT - 12}" text-anchor="end">column {right}</text>'
     )
     return f'<svg class="positions" role="img" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}">{curves}{words}</svg>'
+
+
+def _corners(run: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The points of a run at which it bends, and its ends."""
+    bends = [
+        here
+        for before, here, after in zip(run, run[1:], run[2:], strict=False)
+        if (here[1] - before[1]) * (after[0] - here[0]) != (after[1] - here[1]) * (here[0] - before[0])
+    ]
+    return [run[0], *bends, run[-1]]
 
 
 def _runs(columns: tuple[int, ...], positions: tuple[int, ...]) -> Iterator[list[tuple[int, int]]]:

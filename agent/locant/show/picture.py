@@ -1,71 +1,69 @@
-"""A kept pass as a PNG: its heat maps, and below them a band of positions for each row.
-
-PNG is eight bytes of signature and chunks of (length, name, data, CRC-32): https://www.w3.org/TR/png-3/.
-"""
+"""A kept pass as a picture: heat maps, the statistics of every layer and head, and a band of positions for each row."""
 
 from __future__ import annotations
 
-import struct
-import zlib
-from collections.abc import Sequence
-
 from locant.observation import ABSENT, AttentionFacts, ForwardFacts
-from locant.show.drawing import mean_heat, shade_ends
+from locant.show.drawing import mean_heat
+from locant.show.glyphs import written
+from locant.show.matrices import Matrix, matrices
+from locant.show.png import Lines, beside, framed, png, squares, stacked, width, with_margin
+from locant.show.scale import GREY, WHITE, Colour, of_mass, shade
 from locant.sidecar.kept.passes import KeptPass
 
-_SQUARE, _BAND, _GAP = 12, 8, 12
-Pixels = list[list[tuple[int, int, int]]]
-_WHITE, _GREY = (255, 255, 255), (224, 224, 224)
+_BLACK: Colour = (28, 28, 28)
+_GAP, _TEXT, _TITLE, _WIDTH = 14, 2, 3, 1280
+_MAP, _SMALL_MAP = 384, 192
+"""Sides of a heat map where there are few, and where there are many."""
+_FEW = 4
+_MATRIX, _CELL, _LARGE_CELL = 180, 6, 16
+_BAND, _BAND_HEIGHT = 768, 8
 
 
 def picture(kept: KeptPass) -> bytes:
-    """The PNG. White to blue is nothing to the largest weight (position) of its part; padding is grey."""
-    parts = [_heat(layer) for layer in kept.layers if layer.heat_bins]
+    """The PNG. White to dark blue: of a heat map by the square root from 0 to 1, else as the titles say."""
+    finding = kept.finding
+    maps = [layer for layer in kept.layers if layer.heat_bins]
+    side = _MAP if len(maps) <= _FEW else _SMALL_MAP
+    found = list(matrices(kept))
+    parts = [_text(f"{finding.check}  {finding.model} {finding.model_version}  {finding.severity.value}", _TITLE)]
+    parts += _rows_of([_titled(f"layer {one.layer} head {one.heat_head}", _heat(one, side)) for one in maps])
+    parts += _rows_of([_titled(one.told, _matrix(one)) for one in found if not one.is_even])
+    parts += _rows_of([_text(one.told) for one in found if one.is_even])
     if kept.facts.positions:
-        parts.append(_positions(kept.facts))
-    return png(_stack(parts))
+        parts.append(_titled(f"positions, {len(kept.facts.positions)} rows", _positions(kept.facts)))
+    return png(with_margin(stacked(parts, _GAP), _GAP))
 
 
-def png(pixels: Sequence[Sequence[tuple[int, int, int]]]) -> bytes:
-    """Rows of (red, green, blue) as a PNG file."""
-    width, height = len(pixels[0]), len(pixels)
-    lines = b"".join(b"\0" + bytes(channel for pixel in line for channel in pixel) for line in pixels)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines, 9)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
-    )
+def _heat(layer: AttentionFacts, side: int) -> Lines:
+    size = max(side // layer.heat_bins, 1)
+    lines = zip(mean_heat(layer), layer.heat_rows, strict=True)
+    return framed(squares([[of_mass(mass) if rows else GREY for mass in line] for line, rows in lines], size, size))
 
 
-def _heat(layer: AttentionFacts) -> Pixels:
-    heat = mean_heat(layer)
-    most = max(max(line) for line in heat) or 1.0
-    return _grown([[_shade(value / most) for value in line] for line in heat], _SQUARE, _SQUARE)
+def _matrix(matrix: Matrix) -> Lines:
+    """Layers downwards, heads rightwards."""
+    size = max(_CELL, min(_LARGE_CELL, _MATRIX // len(matrix.heads)))
+    cells = [[GREY if value is None else matrix.colour(value) for value in line] for line in matrix.values]
+    return framed(squares(cells, size, size))
 
 
-def _positions(facts: ForwardFacts) -> Pixels:
+def _positions(facts: ForwardFacts) -> Lines:
     real = [value for row in facts.positions for value in row if value != ABSENT]
     low, span = min(real, default=0), max(max(real, default=0) - min(real, default=0), 1)
-    lines = [[_GREY if v == ABSENT else _shade((v - low) / span) for v in row] for row in facts.positions]
-    across = max(1, 256 // len(facts.position_columns))
-    return _grown(lines, across, _BAND)
+    cells = [[GREY if v == ABSENT else shade((v - low) / span) for v in row] for row in facts.positions]
+    return framed(squares(cells, max(1, _BAND // len(facts.position_columns)), _BAND_HEIGHT))
 
 
-def _shade(share: float) -> tuple[int, int, int]:
-    red, green, blue = (round(light + (dark - light) * share) for light, dark in shade_ends())
-    return red, green, blue
+def _text(words: str, size: int = _TEXT) -> Lines:
+    return squares([[_BLACK if point else WHITE for point in line] for line in written(words)], size, size)
 
 
-def _grown(pixels: Pixels, across: int, down: int) -> Pixels:
-    wide = [[pixel for pixel in line for _ in range(across)] for line in pixels]
-    return [line for line in wide for _ in range(down)]
+def _titled(title: str, part: Lines) -> Lines:
+    return stacked([_text(title), part], _GAP // 3)
 
 
-def _stack(parts: list[Pixels]) -> Pixels:
-    """The parts below each other with a gap between them, padded to one width; one white pixel for none."""
-    width = max((len(part[0]) for part in parts), default=1)
-    gap = [[_WHITE] * width for _ in range(_GAP)]
-    lines: Pixels = []
-    for part in parts:
-        lines += (gap if lines else []) + [line + [_WHITE] * (width - len(line)) for line in part]
-    return lines or [[_WHITE]]
+def _rows_of(parts: list[Lines]) -> list[Lines]:
+    """The parts side by side, as many as the width takes."""
+    each = max(map(width, parts), default=0) + _GAP
+    count = max(_WIDTH // each, 1)
+    return [beside(parts[at : at + count], each) for at in range(0, len(parts), count)]

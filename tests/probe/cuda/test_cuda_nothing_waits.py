@@ -70,6 +70,24 @@ def test_a_look_at_a_layer_waits_for_nothing(situation: tuple[KernelCall, PassCo
         assert found[0].sums.shape[1] == call.heads
 
 
+@pytest.mark.parametrize("queries", [20, 50])
+def test_a_look_at_a_whole_pass_waits_for_nothing(queries: int) -> None:
+    query, key = torch.randn(2, 4, queries, 8), torch.randn(2, 2, queries, 8)
+    padding = torch.zeros(2, queries, dtype=torch.bool)
+    call = KernelCall(query, key, 0.3, mask=(~padding)[:, None, None], diagonal=0)
+    context = PassContext(3, 2, queries, padding, None, ~padding, True, 3, 0)
+    found: list[LayerStatistics] = []
+    with torch.no_grad(), NoWaiting(tensors_of(call, context)):
+        plan = Plan(64, frozenset({0, 1, 2}), replace(PROFILE, layers=3), maps=3)
+        profiler = PassProfiler(context, plan, found.append)
+        for layer in range(3):
+            profiler.look(layer, call, None, (), None)
+        pack(attention_tensors(found))
+    assert [one.heat is not None for one in found] == [True] * 3
+    assert len({one.heat_head for one in found}) == 3
+    assert {one.mask for one in found} == {"causal+bool"}
+
+
 @settings(max_examples=20, deadline=None)
 @given(situations())
 def test_what_the_triton_kernels_are_handed_waits_for_nothing(situation: tuple[KernelCall, PassContext, int]) -> None:
@@ -106,10 +124,12 @@ def test_the_reduction_of_rows_waits_for_nothing(rules: RowRules, given_inputs: 
     with NoWaiting(tensors_of(given_inputs)):
         reduced = {"rows": reduce_rows(given_inputs, rules)}
         stands = places(given_inputs, rules)
+        whole = places(given_inputs, rules, whole=True)
         assert stands is not None
+        assert whole is not None
         if given_inputs.queries == 1:
             reduced["columns"] = decode_columns(given_inputs)
-        pack({**reduced, "places": stands})
+        pack({**reduced, "places": stands, "whole": whole})
 
 
 def test_rotary_and_alibi_wait_for_nothing() -> None:

@@ -31,7 +31,9 @@ class Armed:
         profiler: PassProfiler,
         look: Look,
         on_error: Callable[[Exception], None] | None,
+        columns: bool,
     ) -> None:
+        self._columns = columns
         self._own = own
         self._profiler: PassProfiler | None = profiler
         self._look = look
@@ -74,7 +76,8 @@ class Armed:
         lowered = autocast_dtype(first.device) if first is not None else None
         with self._apart(first):
             try:
-                met = function_call(name, args, kwargs, profiler.context, profiler.plan.profile.heads)
+                heads = profiler.plan.profile.heads
+                met = function_call(name, args, kwargs, profiler.context, heads, columns=self._columns)
                 if met is not None:
                     self._order += 1
                     self._profiler_of(met, profiler).look(self._order - 1, as_cast(met.call, lowered), None, None, None)
@@ -92,7 +95,8 @@ class Armed:
             try:
                 place = read(site)
                 args, kwargs = place.call(given, numbers)
-                met = function_call(place.function, args, kwargs, profiler.context, profiler.plan.profile.heads)
+                heads = profiler.plan.profile.heads
+                met = function_call(place.function, args, kwargs, profiler.context, heads, columns=self._columns)
                 if met is None:
                     return
                 layer, module = self._own.layer(place.layer, self._order)

@@ -19,7 +19,7 @@ from locant.probe.attention.kernels import kernel_targets
 from locant.probe.attention.modules import own_attention
 from locant.probe.attention.profiler import PassProfiler, Plan
 from locant.probe.compiled import in_compiled_call
-from locant.probe.effort import ATTENTION_EFFORTS, Look
+from locant.probe.effort import FULL_LAYERS, Look, attention_efforts
 
 if TYPE_CHECKING:
     from locant.probe.attention.compiled.graphs import ModelGraphs
@@ -56,6 +56,7 @@ class AttentionCapture:
         self._modules = tuple(model.modules())
         self._own = own_attention(model, named=seams.uses_interface(model))
         self._targets = _targets(model, profile)
+        self._columns = any(isinstance(m, nn.MultiheadAttention) and not m.batch_first for m in model.modules())
         self._thread = threading.local()
         self._closed = False
 
@@ -70,11 +71,10 @@ class AttentionCapture:
         if compiled and (self._graphs is None or not self._graphs.in_use()):
             return
         self.disarm()
-        look = look or Look("attention", ATTENTION_EFFORTS[0])
-        rows = look.effort.rows if look.whole else min(self._rows, look.effort.rows)
-        plan = Plan(rows, self._chosen(context, look), self._profile, self._heads, look.effort.maps)
+        look = look or Look("attention", attention_efforts(self._rows)[0])
+        plan = Plan(look.effort.rows, self._chosen(context, look), self._profile, self._heads, look.effort.maps)
         profiler = PassProfiler(context, plan, sink, self._engine, self._forms)
-        recorder = Armed(self._own, profiler, look, self._on_error)
+        recorder = Armed(self._own, profiler, look, self._on_error, self._columns)
         self._thread.held = () if compiled else self._targets
         seams.SEAM.hold(self._thread.held)
         self._thread.recorder = recorder
@@ -98,11 +98,11 @@ class AttentionCapture:
 
     def _chosen(self, context: PassContext, look: Look) -> frozenset[int]:
         """The first and the last layer and others in rotation; with less effort, all in rotation; every one at once."""
-        turn, full, effort = context.pass_number, ATTENTION_EFFORTS[0], look.effort
+        turn, effort = context.pass_number, look.effort
         among = self._layers if self._layers is not None else range(max(self._profile.layers, 1))
         if look.whole:
             return frozenset(among)
-        if effort.layers < full.layers:
+        if effort.layers < FULL_LAYERS:
             return frozenset(among[(turn * effort.layers + k) % len(among)] for k in range(effort.layers))
         if self._layers is not None:
             return frozenset(self._layers)

@@ -15,14 +15,35 @@ from locant.probe.attention.flash import flash_call
 from locant.probe.attention.flex import flex_call
 from locant.probe.attention.kernels import FLASH, FLEX
 from locant.probe.attention.met import Met
+from locant.probe.attention.unpadded import turned
 
 
 def function_call(
-    name: str, args: Sequence[Any], kwargs: dict[str, Any], context: PassContext, heads: int
+    name: str,
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    context: PassContext,
+    heads: int,
+    *,
+    columns: bool = False,
 ) -> Met | None:
-    """The attention that this call computes; None for every other use of the function."""
+    """The attention that this call computes; None for every other use of the function.
+
+    `columns`: the model may have been given its tokens as [sequence, batch], which a context cannot tell.
+    """
     if name in FLASH:
         return flash_call(kwargs, context)
+    found = _torch_call(name, args, kwargs, context, heads)
+    if found is not None:
+        return Met(found, context)
+    other = turned(context) if columns else None
+    found = _torch_call(name, args, kwargs, other, heads) if other is not None else None
+    return Met(found, other, "turned") if found is not None and other is not None else None
+
+
+def _torch_call(
+    name: str, args: Sequence[Any], kwargs: dict[str, Any], context: PassContext, heads: int
+) -> Attention | None:
     if name == FLEX:
         found: Attention | None = flex_call(kwargs, context)
     elif name == "scaled_dot_product_attention":
@@ -33,7 +54,7 @@ def function_call(
         found = _native_attention(context, args)
     else:
         found = _encoder_layer(context, args)
-    return Met(found, context) if found is not None and found.batch == context.batch else None
+    return found if found is not None and found.batch == context.batch else None
 
 
 def _sdpa(

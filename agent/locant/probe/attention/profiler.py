@@ -128,11 +128,11 @@ class PassProfiler:
         )
 
     def in_context(self, context: PassContext) -> PassProfiler:
-        """The same pass as a kernel was told it. What one packed row shows is said of every sequence in it."""
+        """The same pass as its kernels see it. What is found in another number of rows is said of every sequence."""
         batch, sink = self.context.batch, self._sink
 
         def hand_over(found: LayerStatistics) -> None:
-            sink(replace(found, visibility=found.visibility.expand(batch, -1)))
+            sink(replace(found, visibility=found.visibility.amax(0, keepdim=True).expand(batch, -1)))
 
         return self._like(context, hand_over if context.batch != batch else sink)
 

@@ -1,4 +1,4 @@
-"""The pass as a kernel for packed rows sees it: one row of tokens, which belong to requests."""
+"""The pass as its kernels see it, where its shape says otherwise: a row of requests, or sequences in columns."""
 
 from __future__ import annotations
 
@@ -32,6 +32,25 @@ def packed_context(context: PassContext, tokens: int, device: torch.device) -> P
     real = flat[0]
     order = (~real).to(torch.uint8).argsort(stable=True)[:tokens]
     return replace(one, key_request=torch.where(real.sum() == tokens, owner[order], -1)[None])
+
+
+def turned(context: PassContext) -> PassContext | None:
+    """The context of tokens that are [sequence, batch]; None where that is the same, or a cache is in use."""
+    if context.batch == context.queries or context.cached:
+        return None
+    shape = (context.batch, context.queries)
+    pads, request, real = (
+        known.t() if known is not None and known.shape == shape else None
+        for known in (context.key_padding, context.key_request, context.query_real)
+    )
+    return replace(
+        context,
+        batch=context.queries,
+        queries=context.batch,
+        key_padding=pads,
+        key_request=request,
+        query_real=real,
+    )
 
 
 def _owners(context: PassContext, device: torch.device) -> Tensor:
