@@ -140,7 +140,7 @@ class TestWords:
         assert "| LocantIntegrityBudgetBurn | fast | page | m 1 | 2025-11-23 21:30 UTC | 1h |" in text
         assert "| m | 1 | 2025-11-23 00:00 UTC |" in text
         assert "| F3 padding leakage | page | 12 | 0 |" in text
-        assert "| 2025-11-18 08:00 UTC | 100 | 50 | 50.0% |" in text
+        assert "| 2025-11-18 08:00 UTC | 100 | 50 | 50.000% |" in text
         assert "Budget spent a day: ▁█▁▁▁▁▁ (most: 14.9% of the budget of the whole window)." in text
         assert render_html(review_document(told)).count("<svg") == 1
 
@@ -211,7 +211,7 @@ def test_a_real_prometheus_is_reviewed(program, tmp_path):
     assert "| 1h 1m |" in text  # 56 minutes, and the five for which Prometheus looks back where no staleness was marked
     assert "Releases: 1." in text
     assert "| F3 padding leakage | page | 1 | 0 |" in text
-    assert "| m 2 | 8400 | 300 | 3.6% |" in text
+    assert "| m 2 | 8400 | 300 | 3.571% |" in text
     assert "Somebody reported in 7% of the 14d" in text
     assert page.exit_code == 0
     assert (tmp_path / "r.html").read_text().count("<svg") == 1

@@ -115,6 +115,11 @@ def _percent(share: float | None) -> str:
     return NO_DATA if share is None else f"{share:.1%}"
 
 
+def _ratio(share: float | None) -> str:
+    """An error ratio beside a promise of three nines: a tenth of a percent is the whole budget."""
+    return NO_DATA if share is None else f"{share:.3%}"
+
+
 def _chapter(review: Review, part: _Part) -> Iterator[Block]:
     objective, account = part.objective, part.account
     yield Heading(f"{objective.name}: {part.name}" if part.name else objective.name)
@@ -133,7 +138,7 @@ def _chapter(review: Review, part: _Part) -> Iterator[Block]:
     yield from _trend(account)
     if hours := account.worst_hours(_WORST_HOURS):
         yield "The worst hours:"
-        rows = [(format_moment(h.start_seconds), str(h.events), str(h.bad), _percent(h.error_ratio)) for h in hours]
+        rows = [(format_moment(h.start_seconds), str(h.events), str(h.bad), _ratio(h.error_ratio)) for h in hours]
         yield Table(("hour from", "events", "bad", "error ratio"), rows)
     if len(part.histories) > 1:
         yield "By release, over the period:"
@@ -158,7 +163,7 @@ def _sparkline(values: Sequence[float]) -> str:
 def _releases(part: _Part, seconds: int) -> Iterator[tuple[str, ...]]:
     for history in part.histories:
         count = Account(part.objective, history, seconds).period
-        yield history.name, str(count.events), str(count.bad), _percent(count.error_ratio)
+        yield history.name, str(count.events), str(count.bad), _ratio(count.error_ratio)
 
 
 def _picture(review: Review, part: _Part, account: Account) -> Block:
