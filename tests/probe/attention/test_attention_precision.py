@@ -62,7 +62,7 @@ def test_a_kernel_under_autocast_multiplies_rounded_numbers_and_those_are_read(d
 
 def test_a_layer_that_is_not_measured_is_not_rounded_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rounded: list[int] = []
-    monkeypatch.setattr("locant.probe.attention.capture.as_cast", lambda call, dtype: rounded.append(1) or call)
+    monkeypatch.setattr("locant.probe.attention.armed.as_cast", lambda call, dtype: rounded.append(1) or call)
     ids, mask = left_padded(9, 4)
     model = causal("llama", attn="sdpa", num_hidden_layers=4)
     with torch.autocast("cpu", torch.bfloat16), watching(model, context_of(mask), layers=(2,)):
