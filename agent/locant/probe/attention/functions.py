@@ -15,6 +15,7 @@ from locant.probe.attention.flash import flash_call
 from locant.probe.attention.flex import flex_call
 from locant.probe.attention.kernels import FLASH, FLEX
 from locant.probe.attention.met import Met
+from locant.probe.attention.shards import on_this_rank
 from locant.probe.attention.unpadded import turned
 
 
@@ -31,6 +32,10 @@ def function_call(
 
     `columns`: the model may have been given its tokens as [sequence, batch], which a context cannot tell.
     """
+    values = on_this_rank([*args, *kwargs.values()])
+    if values is None:
+        return None
+    args, kwargs = values[: len(args)], dict(zip(kwargs, values[len(args) :], strict=True))
     if name in FLASH:
         return flash_call(kwargs, context)
     found = _torch_call(name, args, kwargs, context, heads)
