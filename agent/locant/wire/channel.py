@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter, deque
 
 from locant.observation import Observation
 
 
 class Channel:
-    """Many producers, one consumer. `offer` never waits: a full channel drops the newest and says so."""
+    """Many producers, one consumer who comes by now and then. `offer` never waits, nor takes a lock: it is called in the
+    model's thread. A full channel drops the newest and says so."""
 
     def __init__(self, capacity: int = 4096) -> None:
         self._items: deque[Observation] = deque()
         self._capacity = capacity
         self._dropped: Counter[str] = Counter()
         self._closed = False
-        self._ready = threading.Event()
 
     def offer(self, observation: Observation) -> bool:
         """Hand over one observation; False (and counted) when the channel is full or closed."""
@@ -24,31 +23,23 @@ class Channel:
             self._dropped["closed" if self._closed else "queue_full"] += 1
             return False
         self._items.append(observation)
-        self._ready.set()
         return True
 
     def drain(self, limit: int = 1024) -> list[Observation]:
         """Up to `limit` observations, oldest first; empty when none waits."""
-        self._ready.clear()
         batch: list[Observation] = []
         while self._items and len(batch) < limit:
             batch.append(self._items.popleft())
         return batch
 
-    def wait(self, timeout_seconds: float) -> bool:
-        """Sleep until something is offered, at most `timeout_seconds`."""
-        return bool(self._items) or self._ready.wait(timeout_seconds)
-
     def forget(self) -> None:
         """Start empty: what waited belongs to the process that forked."""
         self._items.clear()
         self._dropped.clear()
-        self._ready = threading.Event()
 
     def close(self) -> None:
         """Refuse further offers; what is inside can still be drained."""
         self._closed = True
-        self._ready.set()
 
     @property
     def depth(self) -> int:
