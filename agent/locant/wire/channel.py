@@ -8,8 +8,10 @@ from locant.observation import Observation
 
 
 class Channel:
-    """Many producers, one consumer who comes by now and then. `offer` never waits, nor takes a lock: it is called in the
-    model's thread. A full channel drops the newest and says so."""
+    """Many producers, one consumer who comes by now and then. A full channel drops the newest and says so.
+
+    `offer` never waits, nor takes a lock: it is called in the model's thread.
+    """
 
     def __init__(self, capacity: int = 4096) -> None:
         self._items: deque[Observation] = deque()
