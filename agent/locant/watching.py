@@ -121,12 +121,16 @@ def watch(
     _leave_to_caller(model)
     chosen = agent or _default_agent()
     handle = attach(model, chosen, name=name, version=version, options=options, strict=strict, owns_agent=agent is None)
-    if pinned is not None:
-        report_changes(handle.probe, pinned)
-    if replay:
-        from locant.replay.attach import start_replay
+    try:
+        if pinned is not None:
+            report_changes(handle.probe, pinned)
+        if replay:
+            from locant.replay.attach import start_replay
 
-        start_replay(chosen.host, handle.probe, None if replay is True else replay)
+            start_replay(chosen.host, handle.probe, None if replay is True else replay)
+    except BaseException:  # whoever catches it has no handle with which to take the hooks off
+        handle.close()
+        raise
     return handle
 
 

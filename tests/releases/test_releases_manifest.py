@@ -167,3 +167,14 @@ def test_golden_rows_that_do_not_fit_together_are_refused_when_they_are_read(pin
     pinned.write_text(json.dumps(content))
     with pytest.raises(ConfigError, match="as many log-probabilities as tokens"):
         read_manifest(pinned)
+
+
+def test_a_watch_that_cannot_begin_leaves_no_hook_behind(pinned, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("cannot be compared")
+
+    monkeypatch.setattr("locant.releases.report_changes", broken)
+    model = llama()
+    with pytest.raises(RuntimeError, match="cannot be compared"):
+        locant.watch(model, manifest=pinned)
+    assert not any(part._forward_hooks or part._forward_pre_hooks for part in model.modules())

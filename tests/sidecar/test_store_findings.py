@@ -46,6 +46,13 @@ def test_a_minor_finding_never_displaces_a_severe_one() -> None:
     assert [one.check for one in log.worst_first()] == ["page"]
 
 
+def test_a_new_finding_takes_the_place_of_one_as_severe_that_was_seen_longest_ago() -> None:
+    log = FindingLog(capacity=2)
+    for check in ("oldest", "older", "new"):
+        log.merge(finding(check, Severity.TICKET))
+    assert {one.check for one in log.worst_first()} == {"older", "new"}
+
+
 @given(
     st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(list(Severity)), st.integers(1, 9)), max_size=60)
 )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from locant.sidecar.store import Store, add, observe
+from locant.sidecar.store import Batch, Store, add, observe
 from locant_slo.catalogue import ALL, metrics
 from locant_slo.catalogue.labels import REASON
 from locant_slo.snapshot import Exemplar
@@ -179,3 +179,11 @@ def test_counters_never_fall_whatever_is_added(additions: list[tuple[str, float]
         after = values(one.snapshot(START), metrics.ATTENTION_ROWS)
         assert all(after[labels] >= kept for labels, kept in before.items())
         before = after
+
+
+def test_a_batch_that_comes_again_after_its_series_were_forgotten_counts_in_new_ones() -> None:
+    one, batch = store(), Batch((add(metrics.OBSERVATIONS, OWN, 3),))
+    one.apply([batch, batch])
+    one.forget_model(*OWN)
+    one.apply([batch])
+    assert value(one.snapshot(START), metrics.OBSERVATIONS, *OWN) == 3
