@@ -77,8 +77,9 @@ SIGNAL = Label(
 )
 PART = Label(
     "signal",
-    "a part of the probe: one kind of thing that it sees, replay, or the Triton kernels, whose work torch then does",
-    (*SIGNAL.values, "replay", "attention_kernel"),
+    "a part of the probe: one kind of thing that it sees, replay, the Triton kernels, whose work torch then does, "
+    "or second graphs of a compiled model, which is then not seen",
+    (*SIGNAL.values, "replay", "attention_kernel", "attention_graph"),
 )
 STAGE = Label("stage", "where the time went", ("capture", "drain", "judge", "snapshot"))
 BY_SCRAPE, BY_OTLP, TO_STATE, TO_SNAPSHOTS = "prometheus", "otlp", "state", "snapshots"

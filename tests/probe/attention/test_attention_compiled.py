@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from locant.probe.attention import seams
 from locant.probe.attention.compiled.twins import COMPILER
 from locant.probe.attention.contract import LayerStatistics
 from probe.attention.compiled_models import Backend, Plain, graph_count, hand_written, observing
@@ -193,6 +194,21 @@ def test_a_backend_that_refuses_the_second_graph_leaves_the_model_its_first(watc
     assert all("attention" not in facts.seen for facts in seen.passes)
 
 
+def test_a_backend_that_keeps_refusing_is_asked_no_more(watch_model: Any) -> None:
+    asked: list[bool] = []
+
+    def refuses(observed: bool) -> bool:
+        asked.append(observed)
+        return observed
+
+    model = hand_written()
+    watch_model(model, attention_compiled=True, strict=False)
+    compiled: Any = torch.compile(model, backend=Backend(fails=refuses), dynamic=False)
+    for length in range(3, 10):
+        compiled(tokens(2, length))
+    assert (asked.count(False), asked.count(True)) == (7, 5)
+
+
 def test_an_error_of_the_profiler_inside_of_a_graph_never_reaches_the_model(
     watch_model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,6 +224,21 @@ def test_an_error_of_the_profiler_inside_of_a_graph_never_reaches_the_model(
     monkeypatch.setattr("locant.probe.attention.armed.function_call", broken)
     assert torch.equal(compiled(ids), bare)
     assert dict(seen.probe.guard.errors) == {"attention": 1}
+
+
+@pytest.mark.parametrize(("targets", "more"), [(seams.function_targets, 1), (seams.interface_targets, 0)])
+def test_a_compiled_model_beside_an_uncompiled_one_is_compiled_once_more_at_most(targets: Any, more: int) -> None:
+    by_hand, llama = hand_written(), causal("llama", attn="sdpa", num_hidden_layers=1)
+    models: list[Any] = [torch.compile(model, backend="eager", dynamic=False) for model in (by_hand, llama)]
+    ids = tokens(2, 7)
+    for number in range(6):
+        if number % 2:
+            seams.SEAM.hold(targets())
+        models[0](ids)
+        models[1](input_ids=ids, use_cache=False)
+        if number % 2:
+            seams.SEAM.release(targets())
+    assert graph_count() == 2 * (1 + more)
 
 
 def test_a_tracer_that_looks_different_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,7 @@ def _graphs(capture: UnitCapture, guard: Guard) -> ModelGraphs:
         capture.unit.module,
         on_error=lambda error: guard.failed("attention_graph", error),
         on_compiled=capture.governor.waited,
+        wanted=lambda: guard.off.isdisjoint(("attention", "attention_graph")),
     )
 
 

@@ -15,6 +15,7 @@ class ModelGraphs:
     """Has every graph of a model observed that is compiled between `begin` and `close`. Older graphs stay as they are.
 
     `on_error` hears of a graph that could not be; `on_compiled` how many seconds one took, on the thread that waited.
+    As long as `wanted` says no, graphs are left as they are.
     """
 
     def __init__(
@@ -22,10 +23,12 @@ class ModelGraphs:
         model: nn.Module,
         on_error: Callable[[Exception], None] | None = None,
         on_compiled: Callable[[float], None] | None = None,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         self._model = model
         self._on_error = on_error
         self._on_compiled = on_compiled
+        self._wanted = wanted
         self._twins: WeakSet[Twin] = WeakSet()
 
     def begin(self) -> None:
@@ -38,8 +41,11 @@ class ModelGraphs:
 
     def owns(self, scope: Mapping[str, Any]) -> bool:
         """See `twins.Listener`. A frame is the model's when a variable in it, or an argument, is one of its modules."""
-        modules = [value for value in _values(scope) if isinstance(value, nn.Module)]
-        return any(value is module for module in self._model.modules() for value in modules)
+        try:
+            return self._wanted() and self._has(scope)
+        except Exception as error:
+            self.failed(error)
+            return False
 
     def compiled(self, twin: Twin, seconds: float) -> None:
         """See `twins.Listener`."""
@@ -51,6 +57,10 @@ class ModelGraphs:
         """See `twins.Listener`."""
         if self._on_error is not None:
             self._on_error(error)
+
+    def _has(self, scope: Mapping[str, Any]) -> bool:
+        modules = [value for value in _values(scope) if isinstance(value, nn.Module)]
+        return any(value is module for module in self._model.modules() for value in modules)
 
     def close(self) -> None:
         """Let the observed graphs go; the model's own stay in use."""
