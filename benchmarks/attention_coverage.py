@@ -10,7 +10,7 @@ would do without a thought of the first token.
 
 Masses that are 0 in a healthy model are measured on faulty ones: a batch whose padding mask is lost, packed texts
 without a boundary, a mask that lets everything through, a window that is not kept. Exit status 1 when a statistic
-covers less than 90 % over all and `strata.NOT_RELIABLE` does not say so. Where its package is installed, a real
+covers less than 90 % over all and `observation.NOT_RELIABLE` does not say so. Where its package is installed, a real
 language model takes part: see `trained_models.py`.
 """
 
@@ -29,12 +29,13 @@ from attention_cases import FAULTY, Case, cases
 from torch import Tensor
 from trained_models import Trained, beds, byte_model, published
 
+from locant.observation import NOT_RELIABLE
 from locant.probe.attention.capture import AttentionCapture
 from locant.probe.attention.contract import STATISTICS, PassContext
 from locant.probe.attention.engine import row_statistics
 from locant.probe.attention.layout import lay_out
 from locant.probe.attention.rows import Rows, uniform
-from locant.probe.attention.strata import NOT_RELIABLE, reach_95, sample_rows, weighted_mean
+from locant.probe.attention.strata import reach_95, sample_rows, weighted_mean
 from locant.probe.profile import describe
 
 ROWS, LEAST = 32, 0.90

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from locant.cli import main
+from locant.observation import NOT_RELIABLE
 from locant.observation import ABSENT
 from locant.show import glyphs
 from locant.show.drawing import positions_svg
@@ -71,6 +72,12 @@ def test_the_page_holds_the_numbers_and_asks_nobody_for_anything() -> None:
     assert [line[first[0].index("entropy")] for line in first[1:]] == ["0.0625", "0.125", "0.1875", "0.25"]
     assert "query bin 3, key bin 1: 1.08333" in content
     assert "row 1: columns 3 to 5, positions 3 to 5" in content
+
+
+def test_a_statistic_that_one_pass_says_little_of_is_called_rough() -> None:
+    heads = [name for table in Reader(page(kept())).tables for name in table[0]]
+    rough = {name.removesuffix(" (rough)") for name in heads if name.endswith(" (rough)")}
+    assert rough == {name.replace("_", " ") for name in NOT_RELIABLE}
 
 
 def test_names_cannot_write_into_the_page() -> None:

@@ -5,7 +5,7 @@ already on the host. `model_id` ties an observation to the `ModelAttached` that 
 """
 
 from locant.observation.answers import CanaryFacts, ReplayFacts, StreamFacts
-from locant.observation.attention import AttentionFacts
+from locant.observation.attention import NOT_RELIABLE, AttentionFacts
 from locant.observation.forward import ForwardFacts, KeyFacts, RotaryFacts
 from locant.observation.health import ProbeHealth
 from locant.observation.models import (
@@ -25,6 +25,7 @@ Observation = (
 
 __all__ = [
     "ABSENT",
+    "NOT_RELIABLE",
     "RELEASE_HARM",
     "RELEASE_NOTE",
     "AttentionFacts",

@@ -13,9 +13,6 @@ from torch import Tensor
 from locant.probe.attention.contract import PassContext
 from locant.probe.attention.rows import Rows, uniform
 
-NOT_RELIABLE = frozenset({"first_token_mass"})
-"""Statistics whose 95 % interval from one pass covers the truth too rarely in single heads: few rows carry them."""
-
 _STRUCTURAL_STRATA = 4
 _OPENINGS = 2
 
