@@ -1,6 +1,6 @@
 """What looking at attention costs: a profiled layer beside its SDPA call, a lookup that nobody watches, whole steps.
 
-    python benchmarks/attention_cost.py [--pairs 15] [--long] [--quick] [--device cpu|cuda] [--json OUT]
+    python benchmarks/attention_cost.py [--pairs 15] [--long] [--parts layers,steps] [--quick] [--device cpu|cuda]
 
 Every line alternates bare and watched calls, so that drift of the machine hits both alike. The ratio is the median over
 pairs, the spread its quartiles. On the CPU times are the process's own, so that neighbours count less.
@@ -19,7 +19,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -179,12 +179,13 @@ def _watched(what: str, model: GPT2LMHeadModel, step: Step, rate: float, pairs: 
     return summary(what, [(without, looked - without) for without, looked in without_and_with])
 
 
-def costs(pairs: int, device: str, *, long: bool, quick: bool) -> Iterator[Cost]:
+def costs(pairs: int, device: str, parts: Sequence[str], *, long: bool, quick: bool) -> Iterator[Cost]:
     """Every line, the cheap ones first."""
     yield unarmed_cost(pairs)
-    for shape in SHAPES[:1] if quick else SHAPES + (LONG if long else ()):
+    shapes = SHAPES[:1] if quick else SHAPES + (LONG if long else ())
+    for shape in shapes if "layers" in parts else ():
         yield from layer_costs(shape, pairs if shape[0] < 8192 else 5, device)
-    if not quick:
+    if "steps" in parts and not quick:
         yield from step_costs(pairs, device)
 
 
@@ -194,14 +195,15 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--long", action="store_true", help="also 8,192 tokens")
+    parser.add_argument("--parts", default="layers,steps")
     parser.add_argument("--quick", action="store_true", help="one small layer, three pairs, no steps")
     parser.add_argument("--json", help="write the lines to this file too")
     chosen = parser.parse_args()
     torch.manual_seed(0)
-    rows = []
+    rows, pairs = [], 3 if chosen.quick else chosen.pairs
     print(f"{'what':40} {'bare µs':>12} {'added µs':>12} {'added ÷ bare':>13}   quartiles", flush=True)
     with torch.no_grad():
-        for cost in costs(3 if chosen.quick else chosen.pairs, chosen.device, long=chosen.long, quick=chosen.quick):
+        for cost in costs(pairs, chosen.device, chosen.parts.split(","), long=chosen.long, quick=chosen.quick):
             rows.append(asdict(cost))
             spread = f"{cost.ratio_low:.3f} to {cost.ratio_high:.3f}"
             print(

@@ -1,11 +1,11 @@
 """Generation under Locant's default settings beside bare generation, and beside what else shows attention.
 
-    python benchmarks/attention_end_to_end.py [--rounds 9] [--sizes small,125M] [--quick] [--json OUT]
+    python benchmarks/attention_end_to_end.py [--rounds 9] [--sizes small,125M] [--memory] [--quick] [--json OUT]
 
 Every round generates from the same prompts once in every way, over the same weights, in an order that turns; ratios are
 those to the bare run of the round, medians with quartiles. "process": processor time of the process, which busy
-neighbours disturb least; "thread": of the thread that runs the model; "clock": what one waits. "memory": how far the
-resident memory of a fresh process rises above what it held before a generation (Linux).
+neighbours disturb least; "thread": of the thread that runs the model; "clock": what one waits. "memory", if asked for:
+how far the resident memory of a fresh process rises above what it held before a generation (Linux).
 
 "sidecar" is the case of production: the probe in this process, the agent in one of its own, whose time stands below.
 "embedded" has both in this process. The watches stay on for all rounds, as they would in service; the first round, in
@@ -26,7 +26,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ from ways_to_see import WAYS, Generate, Load
 
 Spread = tuple[float, float, float]
 """Lower quartile, median, upper quartile."""
-LOADS = {"small": Load("small", 2, 256, 64), "125M": Load("125M", 2, 256, 32)}
+LOADS = {"small": Load("small", 2, 256, 64), "125M": Load("125M", 1, 256, 24)}
 MODULES = {"TransformerLens": "transformer_lens", "nnsight": "nnsight"}
 CLOCKS = {"process": time.process_time, "thread": time.thread_time, "clock": time.perf_counter}
 
@@ -62,18 +62,18 @@ def missing(way: str) -> str:
     return f"NOT MEASURED: {module} is not installed" if absent else ""
 
 
-def measure(load: Load, rounds: int, *, memory: bool) -> Iterator[Line]:
-    """Every way there is, beside the bare one."""
+def measure(load: Load, ways: Sequence[str], rounds: int, *, memory: bool) -> Iterator[Line]:
+    """The chosen ways, beside the bare one."""
     model = random_model(load.size)
-    notes = {way: missing(way) for way in WAYS}
+    notes = {way: missing(way) for way in ways}
     with ExitStack() as stack:
-        running = {way: stack.enter_context(make(model, load)) for way, make in WAYS.items() if not notes[way]}
+        running = {way: stack.enter_context(make(model, load)) for way, make in WAYS.items() if notes.get(way) == ""}
         tokens = {way: run() for way, run in running.items()}
         for way in [way for way, found in tokens.items() if not torch.equal(found, tokens["bare"])]:
             notes[way] = "NOT MEASURED: its tokens are not those of the bare run"
             del running[way]
         times = list(_rounds(running, rounds))
-    for way in WAYS:
+    for way in ways:
         if notes[way]:
             yield Line(load.size, way, notes[way])
             continue
@@ -140,7 +140,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--sizes", default=",".join(LOADS))
-    parser.add_argument("--quick", action="store_true", help="the small model, few tokens, three rounds, no memory")
+    parser.add_argument("--ways", default=",".join(WAYS), help="some of them; bare is always one")
+    parser.add_argument("--memory", action="store_true", help="also memory: a fresh process for each way")
+    parser.add_argument("--quick", action="store_true", help="the small model, few tokens, three rounds")
     parser.add_argument("--json", help="write the lines to this file too")
     parser.add_argument("--memory-of", choices=WAYS, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -153,8 +155,9 @@ def main() -> None:
     loads = [Load("small", 1, 16, 8)] if chosen.quick else [LOADS[size] for size in chosen.sizes.split(",")]
     lines = []
     print("| model | way | process | thread | clock | memory |\n|---|---|---|---|---|---|", flush=True)
+    ways = [way for way in WAYS if way == "bare" or way in chosen.ways.split(",")]
     for load in loads:
-        for line in measure(load, 3 if chosen.quick else chosen.rounds, memory=not chosen.quick):
+        for line in measure(load, ways, 3 if chosen.quick else chosen.rounds, memory=chosen.memory):
             lines.append(line)
             print(text(line), flush=True)
     if chosen.json:

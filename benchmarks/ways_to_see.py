@@ -142,8 +142,8 @@ def _tokenizer(folder: str) -> Any:
 
 WAYS: dict[str, Callable[[Any, Load], Any]] = {
     "bare": bare,
-    "locant, sidecar": watched_by_sidecar,
-    "locant, embedded": watched_embedded,
+    "locant (sidecar)": watched_by_sidecar,
+    "locant (embedded)": watched_embedded,
     "output_attentions": output_attentions,
     "TransformerLens": transformer_lens,
     "nnsight": nnsight,

@@ -42,7 +42,7 @@ def test_every_way_to_see_attention_has_a_row_and_a_missing_peer_says_so(tmp_pat
     quick("attention_end_to_end.py", f"--json={file}")
     lines = {line["way"]: line for line in json.loads(file.read_text())}
     assert lines["bare"]["process"] == [1.0, 1.0, 1.0]
-    for way in ("locant, sidecar", "locant, embedded", "output_attentions"):
+    for way in ("locant (sidecar)", "locant (embedded)", "output_attentions"):
         assert lines[way]["note"] == ""
         assert 0.2 < lines[way]["process"][1] < 5
     for way in ("TransformerLens", "nnsight"):
