@@ -15,8 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from locant.cli import main
-from locant.observation import NOT_RELIABLE
-from locant.observation import ABSENT
+from locant.observation import ABSENT, NOT_RELIABLE
 from locant.show import glyphs
 from locant.show.drawing import positions_svg
 from locant.show.page import page
