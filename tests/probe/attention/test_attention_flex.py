@@ -12,6 +12,10 @@ from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
 from locant.probe.attention.contract import PassContext
+from locant.probe.attention.engine import row_statistics
+from locant.probe.attention.flex import flex_call
+from locant.probe.attention.layout import lay_out
+from locant.probe.attention.strata import structural_rows
 from probe.attention.capturing import armed, assert_weights, plain_context
 
 compiled_flex: Any = torch.compile(flex_attention, backend="eager")
@@ -175,3 +179,51 @@ def test_a_compiled_kernel_is_not_compiled_again_for_a_look() -> None:
         assert len(found) == 1
     layer(x)
     assert dynamo.utils.counters["stats"]["unique_graphs"] == before
+
+
+@torch.compile(backend="eager", fullgraph=True)
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """A function of the user's, compiled with the kernel inside."""
+    found: Tensor = flex_attention(query, key, value, score_mod=alibi, enable_gqa=True)
+    return found
+
+
+class Inside(Layer):
+    """The layer with its kernel inside of a compiled function."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = attend(*self.parts(x))
+        return found
+
+
+def test_a_kernel_inside_a_compiled_function_is_not_seen_and_built_once_more_at_most() -> None:
+    import torch._dynamo as dynamo
+
+    layer, x = Inside(), torch.randn(2, QUERIES, 16)
+    bare = layer(x)
+    graphs = []
+    for _ in range(4):
+        with armed(layer, plain_context(2, QUERIES)) as found:
+            assert torch.equal(layer(x), bare)
+        assert torch.equal(layer(x), bare)
+        assert found == []
+        graphs.append(dynamo.utils.counters["stats"]["unique_graphs"])
+    assert graphs[0] == graphs[-1]
+
+
+@pytest.mark.parametrize("given", [{"score_mod": capped_and_causal}, {"score_mod": alibi, "block_mask": block(causal)}])
+def test_memory_is_that_of_the_rows_also_for_functions(given: dict[str, Any]) -> None:
+    if "block_mask" in given:
+        given = {**given, "block_mask": create_block_mask(causal, 1, None, 4096, 4096, device="cpu")}
+    size, heads = 4096, 4
+    query = torch.randn(1, heads, size, 16)
+    context = plain_context(1, size)
+    call = flex_call({"query": query, "key": query, **given}, context)
+    assert call is not None
+    rows = structural_rows(context, None, query.device)
+    with torch.profiler.profile(profile_memory=True) as record:
+        call.sight(rows)
+        row_statistics(call, rows, lay_out(context, size, rows))
+    largest = max(event.cpu_memory_usage for event in record.events())
+    assert largest < 2**20 * 4 * 8
+    assert call.scores(rows, 0, 64).shape == (1, rows.queries.shape[1], heads, 64)

@@ -158,3 +158,22 @@ def test_a_place_that_is_gone_when_a_pass_is_armed_does_no_harm(flash: Any) -> N
     capture.close()
     assert len(found) == 1
     assert not hasattr(flash, "varlen")
+
+
+def test_a_place_that_cannot_be_replaced_leaves_all_others_as_they_were(flash: Any) -> None:
+    class Frozen(flash.KeptInstance):  # type: ignore[misc]
+        """Refuses every change after it was made."""
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if "kernel" in vars(self):
+                raise AttributeError("frozen")
+            super().__setattr__(name, value)
+
+    model = Frozen(causal=True)
+    before = attributes(flash, model)
+    capture = capture_of(model)
+    with pytest.raises(AttributeError, match="frozen"):
+        capture.arm(plain_context(2, 6), lambda _: None)
+    assert attributes(flash, model) == before
+    capture.close()
+    assert attributes(flash, model) == before

@@ -67,5 +67,7 @@ def _mapped(function: Callable[..., Tensor], places: Places, scores: Tensor | No
     try:
         with TransformGetItemToIndex():
             return function(*indices) if scores is None else function(scores, *indices)
+    except torch.OutOfMemoryError:
+        raise
     except Exception as error:
         raise UnreadableError(f"A function of FlexAttention cannot be run on sampled rows: {error}") from error

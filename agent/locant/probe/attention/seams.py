@@ -96,24 +96,31 @@ class Seam:
         self._held: dict[tuple[int, str], _Held] = {}
 
     def hold(self, targets: Sequence[Target]) -> None:
-        """Put replacements in place, or count one more holder of each."""
+        """Put replacements in place, or count one more holder of each: of all of them, or of none when one fails."""
         with self._lock:
-            for owner, name, make in targets:
+            for count, (owner, name, make) in enumerate(targets):
                 held = self._held.get((id(owner), name))
                 if held is None:
-                    held = self._held[id(owner), name] = self._replace(owner, name, make)
+                    try:
+                        held = self._held[id(owner), name] = self._replace(owner, name, make)
+                    except Exception:
+                        self._let_go(targets[:count])
+                        raise
                 held.holders += 1
 
     def release(self, targets: Sequence[Target]) -> None:
         """Count one holder of each less; the last one restores what was there."""
         with self._lock:
-            for owner, name, _ in targets:
-                held = self._held[id(owner), name]
-                held.holders -= 1
-                if not held.holders:
-                    del self._held[id(owner), name]
-                    if held.original is not None and getattr(owner, name, None) is held.replacement:
-                        setattr(owner, name, held.original)
+            self._let_go(targets)
+
+    def _let_go(self, targets: Sequence[Target]) -> None:
+        for owner, name, _ in targets:
+            held = self._held[id(owner), name]
+            held.holders -= 1
+            if not held.holders:
+                del self._held[id(owner), name]
+                if held.original is not None and getattr(owner, name, None) is held.replacement:
+                    setattr(owner, name, held.original)
 
     def _replace(self, owner: Any, name: str, make: Callable[[Function], Function]) -> _Held:
         original = getattr(owner, name, None)

@@ -11,6 +11,9 @@ from torch import Tensor
 from locant.probe.attention.calls import SURELY_VISIBLE, KernelCall, Sight
 from locant.probe.attention.rows import HIDDEN, Rows, is_hidden
 
+_SCORES_AT_A_TIME = 1 << 20
+"""What may be hidden by a function of the scores is computed for so many of them at once: four mebibytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Places:
@@ -75,15 +78,18 @@ class ShapedCall:
 
     def sight(self, rows: Rows) -> Sight:
         """See `Attention`. By the functions alone where scores cannot tell more."""
-        if self.change is None or not self.hides:
-            shape = (*rows.queries.shape, self.heads, self.keys)
-            if self.allows is None:
-                visible = torch.ones(shape[0], shape[1], shape[3], dtype=torch.bool, device=self.device)
-                return Sight(visible, ~visible)
-            allowed = self.allows(self._places(rows, 0, self.keys)).expand(shape)
-            return Sight(allowed.any(2), ~allowed.any(2))
-        found = self._open(rows, 0, self.keys)
-        return Sight((found > SURELY_VISIBLE).any(2), is_hidden(found).all(2))
+        step = max(_SCORES_AT_A_TIME // (rows.queries.numel() * self.heads), 64)
+        parts = [self._seen(rows, start, min(start + step, self.keys)) for start in range(0, self.keys, step)]
+        return Sight(torch.cat([part.visible for part in parts], 2), torch.cat([part.hidden for part in parts], 2))
+
+    def _seen(self, rows: Rows, start: int, stop: int) -> Sight:
+        if self.change is not None and self.hides:
+            found = self._open(rows, start, stop)
+            return Sight((found > SURELY_VISIBLE).any(2), is_hidden(found).all(2))
+        visible = torch.ones((*rows.queries.shape, stop - start), dtype=torch.bool, device=self.device)
+        if self.allows is not None:
+            visible = visible & self.allows(self._places(rows, start, stop)).any(2)
+        return Sight(visible, ~visible)
 
     def _open(self, rows: Rows, start: int, stop: int) -> Tensor:
         """Scores with -inf where a key is hidden."""
