@@ -12,9 +12,10 @@ import torch
 from torch import nn
 
 from locant.probe.attention import seams
+from locant.probe.attention.compiled.operation import operation
 from locant.probe.attention.compiled.twins import COMPILER
 from locant.probe.attention.contract import LayerStatistics
-from probe.attention.compiled_models import Backend, Plain, graph_count, hand_written, observing
+from probe.attention.compiled_models import Backend, Plain, graph_count, hand_written, observations, observing
 from probe.attention.test_attention_capture import context_of, watching
 from probe.tinies import causal, left_padded, tokens
 
@@ -224,6 +225,25 @@ def test_an_error_of_the_profiler_inside_of_a_graph_never_reaches_the_model(
     monkeypatch.setattr("locant.probe.attention.armed.function_call", broken)
     assert torch.equal(compiled(ids), bare)
     assert dict(seen.probe.guard.errors) == {"attention": 1}
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+@pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
+def test_the_second_graph_is_never_captured_in_a_cuda_graph(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    import torch._inductor.compile_fx as file
+
+    asked: list[tuple[bool, bool]] = []
+
+    def compile_fx(graph: Any, inputs: Any, config_patches: Any = None, **_: Any) -> Any:
+        asked.append((observations(graph) > 0, bool((config_patches or {}).get("triton.cudagraphs"))))
+        return graph.forward
+
+    monkeypatch.setattr(file, "compile_fx", compile_fx)
+    model = hand_written()
+    with observing(model):
+        torch.compile(model, mode=mode)(tokens(2, 7))
+    assert asked == [(False, mode == "reduce-overhead"), (True, False)]
+    assert torch.Tag.cudagraph_unsafe in operation().tags
 
 
 @pytest.mark.parametrize(("targets", "more"), [(seams.function_targets, 1), (seams.interface_targets, 0)])

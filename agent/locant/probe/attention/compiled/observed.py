@@ -16,6 +16,9 @@ from locant.probe.attention.modules import is_cross_name, number_in
 from locant.probe.families import SIDE_TOWERS
 
 _FUNCTIONS = ("scaled_dot_product_attention", "_native_multi_head_attention", "_transformer_encoder_layer_fwd")
+_TORCH = (None, "torch", "torch._C._nn", "torch.nn.functional")
+"""Where torch says that they are from."""
+_KEPT = ("nn_module_stack", "stack_trace")
 _ROOT = re.compile(r"^L(\[[^\]]*\])+\.?|^L__self_+")
 _WORDS = re.compile(r"\w+")
 
@@ -31,6 +34,20 @@ def observed(graph: fx.GraphModule) -> fx.GraphModule | None:
 
 
 def _copied(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
+    """An observed copy, the graphs inside of it too, and the number of observations in it."""
+    made = _copy(graph)
+    count = _observe(made.graph)
+    for name, child in list(made.named_children()):
+        if isinstance(child, fx.GraphModule):
+            inner, more = _copied(child)
+            made.add_module(name, inner)
+            count += more
+    made.recompile()
+    return made, count
+
+
+def _copy(graph: fx.GraphModule) -> fx.GraphModule:
+    """The graph with nodes of its own, and with what the tracer wrote beside it and beside its inputs."""
     made = fx.GraphModule(graph, copy.deepcopy(graph.graph), class_name=type(graph).__name__)
     for name, value in vars(graph).items():
         vars(made).setdefault(name, value)
@@ -38,21 +55,17 @@ def _copied(graph: fx.GraphModule) -> tuple[fx.GraphModule, int]:
     for old, new in zip(graph.graph.nodes, made.graph.nodes, strict=True):
         if hasattr(old, "_dynamo_source"):
             new._dynamo_source = old._dynamo_source
-    count = 0
-    for name, child in list(made.named_children()):
-        if isinstance(child, fx.GraphModule):
-            inner, more = _copied(child)
-            made.add_module(name, inner)
-            count += more
-    for node, site, given, numbers in list(_sites(made.graph)):
-        with made.graph.inserting_after(node):
-            added = made.graph.call_function(operation(), (site.text(), given, numbers))
-            added.meta.update(
-                {name: node.meta[name] for name in ("nn_module_stack", "stack_trace") if name in node.meta}
-            )
-        count += 1
-    made.recompile()
-    return made, count
+    return made
+
+
+def _observe(graph: fx.Graph) -> int:
+    """Put an observation after each attention call. Returns how many."""
+    sites = list(_sites(graph))
+    for node, site, given, numbers in sites:
+        with graph.inserting_after(node):
+            added = graph.call_function(operation(), (site.text(), given, numbers))
+        added.meta.update({name: node.meta[name] for name in _KEPT if name in node.meta})
+    return len(sites)
 
 
 def _sites(graph: fx.Graph) -> Iterator[tuple[fx.Node, Site, list[fx.Node], list[fx.Node]]]:
@@ -80,9 +93,6 @@ def _function(node: fx.Node) -> str | None:
         return None
     name = getattr(node.target, "__name__", "")
     return name if name in _FUNCTIONS and getattr(node.target, "__module__", None) in _TORCH else None
-
-
-_TORCH = (None, "torch", "torch._C._nn", "torch.nn.functional")
 
 
 def _described(value: Any, given: list[fx.Node], numbers: list[fx.Node]) -> Any:
