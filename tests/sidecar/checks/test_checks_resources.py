@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 from checks_facts import ROPE, alerts, facts, judge_of, row
 
+from locant.sidecar.costs import LatencyWatch
+
 PER_TOKEN = 512
 CACHING = replace(ROPE, cache_bytes_per_token=PER_TOKEN)
 
@@ -62,6 +64,9 @@ class TestCache:
     def test_other_ways_to_grow_are_left_alone(self, bytes_of):
         assert not decode(bytes_of)
 
+    def test_a_large_step_now_and_then_is_no_larger_cache(self):
+        assert not decode(lambda held: PER_TOKEN * (held + 5 * (max(0, held - 60) // 10)), steps=200)
+
     def test_without_an_expectation_nothing_is_said(self):
         assert not decode(lambda held: PER_TOKEN * held * held, model=ROPE)
 
@@ -107,3 +112,11 @@ class TestTime:
     def test_too_little_time_is_not_enough_to_compare(self):
         noise = noisy()
         assert not timed(lambda n: noise(0.01 if n < 500 else 0.05), 4000, every_seconds=0.1)
+
+    def test_a_burst_of_slow_passes_is_no_ten_minutes_of_them(self):
+        watch, now = LatencyWatch(), 0.0
+        for every_seconds, seconds, count in ((1.0, 0.01, 1500), (0.1, 0.05, 1500)):
+            for number in range(count):
+                now += every_seconds
+                call = facts(row(1, 64), number=number, duration_seconds=seconds)
+                assert watch.take(replace(call, time=now)) is None
