@@ -82,14 +82,25 @@ class ProbeHost:
     def pump(self) -> int:
         """Hand on everything that waits; how many observations that were."""
         with self._pumping:
-            for probe in self._probes:
-                probe.poll()
+            self._poll()
             handed = 0
             while batch := self.channel.drain():
                 self._deliver(batch)
                 handed += len(batch)
             self._idle()
             return handed
+
+    def _round(self) -> None:
+        """Hand on what waits, a pass that was looked at whole in several rounds."""
+        with self._pumping:
+            self._poll()
+            if batch := self.channel.gulp():
+                self._deliver(batch)
+            self._idle()
+
+    def _poll(self) -> None:
+        for probe in self._probes:
+            probe.poll()
 
     def flush(self, timeout: float) -> bool:
         """Wait until everything seen so far is handed on; False when `timeout` seconds were not enough."""
@@ -139,7 +150,7 @@ class ProbeHost:
         complained = -_LOG_INTERVAL_SECONDS
         while not self._stop.wait(_DRAIN_INTERVAL_SECONDS):
             try:
-                self.pump()
+                self._round()
                 for chore in self._chores:
                     chore()
             except Exception:  # this thread must outlive whatever goes wrong once

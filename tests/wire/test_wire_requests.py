@@ -7,6 +7,7 @@ import socket
 import time
 from array import array
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -14,12 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from locant.observation import Detached, ForwardFacts, ModelAttached, ModelProfile, Observation
+from locant.observation import AttentionFacts, Detached, ForwardFacts, ModelAttached, ModelProfile, Observation
+from locant.sidecar.kept.passes import STATISTICS
+from locant.wire import sender
+from locant.wire.channel import Channel
 from locant.wire.codec import encode_losses
 from locant.wire.frame import HEARS_REQUESTS, Frame, FrameError, FrameKind, pack, unpack
 from locant.wire.receiver import Receiver
 from locant.wire.request import LARGEST_BYTES, LookRequest, decode_request, encode_request
 from locant.wire.sender import Sender
+from support.kept_passes import layer
 
 PROFILE = ModelProfile(
     "llama", "rope", "decoder", False, 0, 4096, None, 0, None, 0, None, True, 2, 4, 16, 1024, "abc", 100
@@ -280,3 +285,53 @@ def test_a_request_comes_back_and_fits_its_frame(model_id: int, phase: str) -> N
     data = pack(Frame(FrameKind.REQUEST, 2**64 - 1, 0, 0, 0.0, encode_request(wanted)))
     assert len(data) <= LARGEST_BYTES
     assert decode_request(unpack(data).payload) == wanted
+
+
+SMALLEST_BUFFER_BYTES = 212_992
+"""What Linux gives a socket where nobody has raised `net.core.wmem_max`."""
+
+
+def large_pass() -> list[AttentionFacts]:
+    """What a whole pass of a model with 80 layers of 64 heads says of its attention, a mebibyte in all."""
+    sums = dict.fromkeys(STATISTICS, (0.123456,) * 64)
+    made = [replace(layer(1, number, bins=32), **sums) for number in range(80)]
+    return [one if one.layer < 32 else replace(one, heat_bins=0, heat=(), heat_rows=()) for one in made]
+
+
+@pytest.mark.parametrize("in_gulps", [True, False])
+def test_a_whole_pass_of_a_large_model_is_sent_in_rounds_and_none_of_it_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_gulps: bool
+) -> None:
+    monkeypatch.setattr(sender, "_SEND_BUFFER_BYTES", SMALLEST_BUFFER_BYTES)
+    pair = Pair(str(tmp_path / "agent.sock"))
+    pair.sender.send([attached(1)])
+    pair.read()
+    channel = Channel()
+    for one in large_pass():
+        channel.offer(one)
+    rounds = 0
+    while batch := channel.gulp() if in_gulps else channel.drain():
+        pair.sender.send(batch)
+        pair.read()
+        rounds += 1
+    if in_gulps:
+        assert 1 < rounds < 10
+        assert [one.layer for one in pair.got[1:]] == list(range(80))
+        assert pair.sender.dropped == {}
+    else:
+        assert pair.sender.dropped["queue_full"] > 0
+    pair.close()
+
+
+@given(st.lists(st.integers(0, 40), max_size=60))
+def test_gulps_are_everything_once_and_in_order(sizes: list[int]) -> None:
+    channel, taken = Channel(), []
+    offered = [
+        replace(layer(1, number), heat=(0.0,) * size**2, heat_bins=size, heat_rows=(1,) * size)
+        for number, size in enumerate(sizes)
+    ]
+    for one in offered:
+        channel.offer(one)
+    while batch := channel.gulp():
+        taken += batch
+    assert taken == offered

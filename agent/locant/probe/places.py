@@ -12,6 +12,8 @@ from locant.probe.row_inputs import RowInputs, RowRules
 ROWS, COLUMNS = 16, 128
 WHOLE_ROWS, WHOLE_COLUMNS, WHOLE_PLACES = 64, 1024, 8192
 """Of a pass that is looked at whole: at most so many rows and columns, and so many positions in all (40 KiB sent)."""
+LARGE_BATCH = 512
+"""Beyond it a pass's rows alone nearly fill a frame of the wire."""
 
 
 def places(inputs: RowInputs, rules: RowRules, *, whole: bool = False) -> Tensor | None:
@@ -23,6 +25,7 @@ def places(inputs: RowInputs, rules: RowRules, *, whole: bool = False) -> Tensor
     if given is None or given.dim() not in (2, 3):
         return None
     axis = given if given.dim() == 2 else given[0]
+    whole = whole and inputs.batch <= LARGE_BATCH
     rows = min(inputs.batch, WHOLE_ROWS if whole else ROWS)
     count = min(min(WHOLE_COLUMNS, WHOLE_PLACES // max(rows, 1)) if whole else COLUMNS, inputs.queries)
     column = torch.arange(count, device=inputs.device) * (inputs.queries - 1) // max(count - 1, 1)

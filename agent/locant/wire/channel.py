@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections import Counter, deque
 
-from locant.observation import Observation
+from locant.observation import AttentionFacts, ForwardFacts, Observation
+
+_AT_ONCE = 1024
+_STATISTICS = 13
+"""Of each head, in `AttentionFacts`."""
+GULP_NUMBERS = 1 << 15
+"""So many numbers of attention and positions, nine bytes each at most, and what came with them fit the smallest buffer
+that the kernel gives a socket: 208 KiB, where nobody has raised `net.core.wmem_max`."""
 
 
 class Channel:
@@ -27,11 +34,20 @@ class Channel:
         self._items.append(observation)
         return True
 
-    def drain(self, limit: int = 1024) -> list[Observation]:
+    def drain(self, limit: int = _AT_ONCE) -> list[Observation]:
         """Up to `limit` observations, oldest first; empty when none waits."""
         batch: list[Observation] = []
         while self._items and len(batch) < limit:
             batch.append(self._items.popleft())
+        return batch
+
+    def gulp(self) -> list[Observation]:
+        """What waits, but of a pass that was looked at whole no more than a socket takes at once."""
+        batch: list[Observation] = []
+        numbers = 0
+        while self._items and numbers < GULP_NUMBERS:
+            batch.append(self._items.popleft())
+            numbers += _numbers(batch[-1])
         return batch
 
     def forget(self) -> None:
@@ -52,3 +68,10 @@ class Channel:
     def dropped(self) -> dict[str, int]:
         """Observations lost so far, by reason."""
         return dict(self._dropped)
+
+
+def _numbers(one: Observation) -> int:
+    """How many numbers an observation carries of what whole passes have much of."""
+    if isinstance(one, AttentionFacts):
+        return len(one.heat) + _STATISTICS * len(one.entropy)
+    return len(one.positions) * len(one.position_columns) if isinstance(one, ForwardFacts) else 0
