@@ -50,7 +50,8 @@ def test_a_wish_that_no_pass_fulfils_in_a_minute_expires() -> None:
     wishes = Wishes(clock)
     assert wishes.ask("prefill")
     clock.now += PAUSE_SECONDS + 1
-    assert wishes.claim("prefill") is None
+    assert wishes.claim("decode") is None
+    assert wishes.waiting is None
     assert wishes.counts == {"looked": 0, "refused": 0, "expired": 1}
     assert wishes.ask("prefill")
 

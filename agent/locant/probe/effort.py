@@ -45,10 +45,9 @@ MOST_MAPS = 32
 
 
 def whole_efforts(rows: int, layers: int) -> tuple[Effort, ...]:
-    """Every layer, from four times the usual rows to half of them: what the agent may ask for."""
-    return tuple(
-        Effort(max(count, 1), layers, min(layers, MOST_MAPS)) for count in (4 * rows, 2 * rows, rows, rows // 2)
-    )
+    """Every layer, from four times the usual rows to a quarter of them, and last with one map."""
+    counts = (4 * rows, 2 * rows, rows, max(rows // 2, 1), max(rows // 4, 1))
+    return (*(Effort(count, layers, min(layers, MOST_MAPS)) for count in counts), Effort(counts[-1], layers))
 
 
 ROTARY_EFFORTS = (Effort(1, 1),)

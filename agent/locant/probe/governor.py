@@ -7,6 +7,10 @@ dearer than what three do. In any ten seconds of forward time the probe so spend
 least that looks are left with) seconds earn: less than twice the budget, as long as the hooks of every pass alone keep
 to it. What a look takes beyond its price as it was known is paid back before the next one.
 
+For a look that the agent asked for the bucket may hold up to nine seconds' worth, less where the hooks of late take
+much, while no other look is paid. What it holds beyond three and a half is gone with that look: so that ten seconds with
+it, and whatever came before or comes after, stay below twice the budget as well.
+
 Time comes in as arguments only: the same history gives the same decisions.
 """
 
@@ -25,6 +29,9 @@ START_PASSES = 1000
 FREE_LOOKS = 64
 
 _HELD_SECONDS = 3.5
+_SAVED_SECONDS = 9.0
+_BOUND_SECONDS = 19.0
+"""What ten seconds may cost, hooks included: twice the budget less a reserve."""
 _DEAREST_SECONDS = 3.0
 _LEAST_SHARE = 0.25
 """Looks are left with this share of the budget where the hooks of every pass take more than the rest."""
@@ -49,6 +56,8 @@ class Governor:
         self._estimates = Estimates()
         self._usual_seconds: dict[Kind, float] = {}
         self._credit = 0.0
+        self._saving = False
+        self._hook_share = 1.0
         self._passes = 0
         self._free: Counter[tuple[str, Hashable]] = Counter()
         self.forward_seconds = 0.0
@@ -73,17 +82,22 @@ class Governor:
     ) -> Look | Chance:
         """A look that the agent asked for, with the largest effort that a full bucket can pay; or why there is none.
 
-        It may take what the bucket holds and the debt that any look may leave, so that the bound on ten seconds stays
-        as it is. A step of decoding is not slowed by more than other looks may slow it.
+        It may take what was saved and the debt that any look may leave. While it is saved for, other looks that must be
+        paid wait. A step of decoding is not slowed by more than other looks may slow it.
         """
         if self._budget == 0:
             return Chance.NONE
         with self._lock:
             found = self._whole_look(subject, kind, efforts, single)
+            self._saving = found is Chance.LATER
             if isinstance(found, Look):
                 self.looks["taken"] += 1
-                self._credit -= found.reserved_seconds
+                self._credit = min(self._credit, (self._budget or 0.0) * _HELD_SECONDS) - found.reserved_seconds
             return found
+
+    def save_no_more(self) -> None:
+        """What was saved for is not wanted any more."""
+        self._saving = False
 
     def passed(
         self, kind: Kind, forward_seconds: float, hook_seconds: float, looks: Sequence[tuple[Look, float]] = ()
@@ -97,7 +111,10 @@ class Governor:
             if self._budget:
                 earned = self._budget * forward_seconds
                 earned = max(earned - hook_seconds, earned * _LEAST_SHARE)
-                self._credit = min(self._credit + earned, self._budget * _HELD_SECONDS)
+                share = hook_seconds / max(self._budget * forward_seconds, 1e-12)
+                self._hook_share += min(forward_seconds / WINDOW_SECONDS, 1.0) * (share - self._hook_share)
+                held = self._saved_seconds if self._saving else _HELD_SECONDS
+                self._credit = min(self._credit + earned, self._budget * held)
             for look, seconds in looks:
                 self.spent_seconds += seconds
                 self._credit += look.reserved_seconds - (0.0 if look.free else seconds)
@@ -123,7 +140,7 @@ class Governor:
         assert self._budget is not None
         step, why = self._step * self._usual_seconds.get(kind, 0.0), "budget"
         dearest = self._budget * _DEAREST_SECONDS / _MARGIN
-        for effort in efforts if self._credit > 0 else ():
+        for effort in efforts if self._credit > 0 and not self._saving else ():
             price = self._price(subject, kind, effort, efforts[-1])
             if price is None or max(price.expected, price.least) > dearest:
                 continue
@@ -134,11 +151,17 @@ class Governor:
         self.looks[why] += 1
         return None
 
+    @property
+    def _saved_seconds(self) -> float:
+        """What may be saved for a whole look: with the debt that it leaves and ten seconds of hooks within bounds."""
+        room = _BOUND_SECONDS - _DEAREST_SECONDS - WINDOW_SECONDS * self._hook_share
+        return min(max(room, _HELD_SECONDS), _SAVED_SECONDS)
+
     def _whole_look(self, subject: str, kind: Kind, efforts: Sequence[Effort], single: bool) -> Look | Chance:
         if self._budget is None:
             return Look(subject, efforts[0], free=True, whole=True)
-        held, debt = self._budget * _HELD_SECONDS, self._budget * _DEAREST_SECONDS
-        most = (held + debt) / _MARGIN
+        saved, debt = self._budget * self._saved_seconds, self._budget * _DEAREST_SECONDS
+        most = (saved + debt) / _MARGIN
         if single:
             most = min(most, self._step * self._usual_seconds.get(kind, 0.0))
         for effort in efforts:

@@ -42,9 +42,12 @@ class Looks:
     def at_attention(self, state: Pass) -> Look | None:
         """A look at the attention of this pass, or None. Wanted in every pass whose requests were declared."""
         sampler = self._decoding if state.phase == "decode" else self._attention
-        wish = self._wishes.claim(state.phase) if self._wishes.waiting is not None else None
-        if wish is not None:
-            return self._wished(sampler, state, wish)
+        if self._wishes.waiting is not None:
+            wish = self._wishes.claim(state.phase)
+            if wish is not None:
+                return self._wished(sampler, state, wish)
+            if self._wishes.waiting is None:
+                self._governor.save_no_more()
         return self._look("attention", sampler, state, wanted=state.segments is not None)
 
     def seen(self, state: Pass) -> None:

@@ -62,13 +62,13 @@ class Wishes:
         """Take the wish for a pass of this phase that begins; whoever does not fulfil it puts it back."""
         with self._lock:
             wish = self.waiting
-            if wish is None or wish.phase != phase:
+            if wish is None:
                 return None
-            self.waiting = None
-            if self._timer() > wish.until:
-                self.counts["expired"] += 1
-                return None
-            return wish
+            expired = self._timer() > wish.until
+            self.counts["expired"] += expired
+            if expired or wish.phase == phase:
+                self.waiting = None
+            return wish if wish.phase == phase and not expired else None
 
     def put_back(self, wish: Wish) -> None:
         """The pass was not looked at whole: the wish stays open, unless there is a newer one."""
