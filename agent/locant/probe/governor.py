@@ -8,8 +8,8 @@ least that looks are left with) seconds earn: less than twice the budget, as lon
 to it. What a look takes beyond its price as it was known is paid back before the next one.
 
 For a look that the agent asked for the bucket may hold up to nine seconds' worth, less where the hooks of late take
-much, while no other look is paid. What it holds beyond three and a half is gone with that look: so that ten seconds with
-it, and whatever came before or comes after, stay below twice the budget as well.
+much, while no other look is paid. What it holds beyond three and a half is gone with that look: so that ten seconds
+with it, and whatever came before or comes after, stay below twice the budget as well.
 
 Time comes in as arguments only: the same history gives the same decisions.
 """
