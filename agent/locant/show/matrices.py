@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from locant.show.scale import Colour, shade
+from locant.show.tables import called
 from locant.sidecar.kept.passes import STATISTICS, KeptPass
 
 _ROUNDING = 1e-6
@@ -56,4 +57,4 @@ def matrices(kept: KeptPass) -> Iterator[Matrix]:
         if known:
             low = min(0.0, *known) if name.endswith("mass") else min(known)
             numbers = tuple(layer.layer for layer in layers)
-            yield Matrix(name.replace("_", " "), numbers, heads, tuple(lines), low, max(known))
+            yield Matrix(called(name), numbers, heads, tuple(lines), low, max(known))

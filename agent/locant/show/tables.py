@@ -52,7 +52,7 @@ def summary_grid(kept: KeptPass) -> Grid:
     shown = [name for name in STATISTICS if any(any(getattr(layer, name)) for layer in looked)]
     lines = tuple((str(layer.layer), *(_mean(layer, name) for name in shown)) for layer in looked)
     title = "Layers: means over sampled rows and heads; what is left out is 0"
-    return Grid(title, ("layer", *map(_called, shown)), lines)
+    return Grid(title, ("layer", *map(called, shown)), lines)
 
 
 def holds(kept: KeptPass) -> str:
@@ -106,7 +106,7 @@ def _mask(layer: AttentionFacts) -> tuple[str, ...]:
     return layer.mask or NOTHING, str(layer.window) if layer.window else NOTHING, *map(cell, counts)
 
 
-def _called(statistic: str) -> str:
+def called(statistic: str) -> str:
     """Its name, and a word where so many rows of one pass say little of it."""
     return statistic.replace("_", " ") + (" (rough)" if statistic in NOT_RELIABLE else "")
 
@@ -125,4 +125,4 @@ def _layer(layer: AttentionFacts) -> Grid:
         for place, head in enumerate(heads)
     )
     title = f"Layer {layer.layer}: means over {layer.rows} sampled rows"
-    return Grid(title, ("head", *map(_called, shown)), lines)
+    return Grid(title, ("head", *map(called, shown)), lines)

@@ -11,7 +11,7 @@ _STATISTICS = 13
 """Of each head, in `AttentionFacts`."""
 GULP_NUMBERS = 1 << 15
 """So many numbers of attention and positions, nine bytes each at most, and what came with them fit the smallest buffer
-that the kernel gives a socket: 208 KiB, where nobody has raised `net.core.wmem_max`."""
+that the kernel gives a socket: twice 208 KiB, where nobody has raised `net.core.wmem_max`."""
 
 
 class Channel:
