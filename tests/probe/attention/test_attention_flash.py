@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,17 +14,6 @@ from locant.probe.attention.visibility import COLUMNS
 from probe.attention.capturing import armed, assert_weights, plain_context
 
 ENTROPY, FUTURE = STATISTICS.index("entropy"), STATISTICS.index("future_mass")
-_DOUBLES = Path(__file__).parent / "doubles"
-_OURS = ("flash_attn", "by_name")
-
-
-@pytest.fixture
-def flash(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Models whose file imports the double of flash-attn; the double is gone again after the test."""
-    monkeypatch.syspath_prepend(str(_DOUBLES))
-    yield importlib.import_module("by_name")
-    for name in [name for name in sys.modules if name.partition(".")[0] in _OURS]:
-        del sys.modules[name]
 
 
 def weights_of(model: Any, *given: Any, **more: Any) -> tuple[list[Tensor], Tensor]:

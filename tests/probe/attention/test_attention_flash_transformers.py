@@ -5,9 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,18 +26,14 @@ BOUNDS = [0, 7, 12, 26]
 
 
 @pytest.fixture(autouse=True)
-def double(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def double(doubles: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """transformers finds the double where it looks for flash-attn's functions."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parent / "doubles"))
     functions = importlib.import_module("flash_attn.flash_attn_interface")
     utils = importlib.import_module("transformers.modeling_flash_attention_utils")
     kernels = [getattr(functions, f"flash_attn_{name}") for name in ("func", "varlen_func", "with_kvcache")]
     padding: list[Any] = [utils._pad_input, utils._unpad_input]
     monkeypatch.setattr(utils, "_lazy_imports", lambda *_, **__: (*kernels, *padding))
     monkeypatch.setattr(utils, "_loaded_implementation", None)
-    yield functions
-    for name in [name for name in sys.modules if name.partition(".")[0] == "flash_attn"]:
-        del sys.modules[name]
 
 
 def flash(model: Any) -> Any:

@@ -15,6 +15,7 @@ from locant.probe.attention.contract import PassContext
 from locant.probe.attention.engine import row_statistics
 from locant.probe.attention.flex import flex_call
 from locant.probe.attention.layout import lay_out
+from locant.probe.attention.limits import limits_of
 from locant.probe.attention.strata import structural_rows
 from probe.attention.capturing import armed, assert_weights, plain_context
 
@@ -227,3 +228,11 @@ def test_memory_is_that_of_the_rows_also_for_functions(given: dict[str, Any]) ->
     largest = max(event.cpu_memory_usage for event in record.events())
     assert largest < 2**20 * 4 * 8
     assert call.scores(rows, 0, 64).shape == (1, rows.queries.shape[1], heads, 64)
+
+
+def test_a_kept_pass_says_that_functions_limit_what_is_seen() -> None:
+    mask = {"block_mask": block(causal)}
+    called: list[dict[str, Any]] = [mask, {"score_mod": alibi}, {**mask, "score_mod": alibi}, {}]
+    query = torch.randn(2, 4, QUERIES, 8)
+    calls = [flex_call({"query": query, "key": query, **given}, plain_context(2, QUERIES)) for given in called]
+    assert [limits_of(call) for call in calls if call is not None] == ["block", "scores", "block+scores", "none"]

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,15 +15,6 @@ from locant.probe.attention.capture import AttentionCapture
 from locant.probe.attention.contract import LayerStatistics
 from locant.probe.profile import describe
 from probe.attention.capturing import plain_context
-
-
-@pytest.fixture
-def flash(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Models whose file imports the double of flash-attn."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parent / "doubles"))
-    yield importlib.import_module("by_name")
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("flash_attn", "by_name")]:
-        del sys.modules[name]
 
 
 def attributes(flash: Any, *models: nn.Module) -> list[Any]:

@@ -101,7 +101,7 @@ class Armed:
                     return
                 layer, module = self._own.layer(place.layer, self._order)
                 shape = (place.mask, *_mask_and_diagonal(met.call)) if module is not None else None
-                profiler.look(layer, met.call, module, shape, given)
+                self._profiler_of(met, profiler).look(layer, met.call, module, shape, given)
                 self._order += 1
             except Exception as error:
                 self._failed(error)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import torch
 
 from locant.probe.attention.calls import Attention, KernelCall
+from locant.probe.attention.shaped import ShapedCall
 
 
 def limits_of(call: Attention) -> str:
     """Words joined by "+": causal (the kernel's own), window (too), bool, added, bias, block, scores; "none"."""
+    if isinstance(call, ShapedCall):
+        functions = {"block": call.allows is not None, "scores": call.change is not None}
+        return "+".join(name for name, is_so in functions.items() if is_so) or "none"
     if not isinstance(call, KernelCall):
         return "scores"
     given = call.mask
