@@ -66,7 +66,8 @@ def _flash(call: KernelCall, module: nn.Module, mask: Any, more: dict[str, Any])
         return banded(call, limits, offset)
     if positions.shape != (1, call.keys):
         return None
-    return replace(call, allows=allowing(packed_by_starts(positions[0] == positions.min()), limits))
+    row = packed_by_starts(positions[0] == positions.min())
+    return replace(banded(call, limits, 0), allows=lambda b, _, query, key: row.usable(b, query, key))
 
 
 def _limits(call: KernelCall, module: nn.Module, more: dict[str, Any]) -> Band:
