@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from functorch.compile import make_boxed_func
 from torch import nn
 
 from locant.probe.attention import seams
@@ -316,6 +317,30 @@ def test_training_a_compiled_model_keeps_the_bits_of_its_gradients(checkpointed:
     assert all(torch.equal(a, b) for a, b in zip(bare, trained, strict=True))
     assert [(layer.layer, int(layer.rows)) for layer in seen] == [(0, 16)]
     assert not any(layer.sums.requires_grad for layer in seen)
+
+
+def test_the_backward_of_the_second_graph_is_compiled_before_a_pass_is_looked_at() -> None:
+    from torch._dynamo.backends.common import aot_autograd
+
+    compiled_graphs: list[str] = []
+
+    def noting(kind: str) -> Callable[..., Any]:
+        def compiler(graph: Any, inputs: Any) -> Any:
+            compiled_graphs.append(kind)
+            return make_boxed_func(graph.forward)
+
+        return compiler
+
+    model, ids = hand_written().train(), tokens(2, 7)
+    backend: Any = aot_autograd(fw_compiler=noting("forward"), bw_compiler=noting("backward"))
+    compiled: Any = torch.compile(model, backend=backend)
+    with observing(compiled) as armed:
+        bare = _train(model, lambda: compiled(ids))
+        assert sorted(compiled_graphs) == ["backward", "backward", "forward", "forward"]
+        trained, seen = armed(context_of(torch.ones_like(ids)), lambda: _train(model, lambda: compiled(ids)))
+    assert len(compiled_graphs) == 4
+    assert len(seen) == 2
+    assert all(torch.equal(a, b) for a, b in zip(bare, trained, strict=True))
 
 
 @pytest.mark.parametrize("inside", [True, False])

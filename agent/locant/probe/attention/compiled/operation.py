@@ -11,6 +11,7 @@ from torch import Tensor
 
 from locant.probe.attention import seams
 from locant.probe.attention.autocast import cast
+from locant.probe.passes import is_recomputed
 
 _LAYOUTS = ("needs_exact_strides", "needs_fixed_stride_order")
 """The compiler must hand over what the kernel reads, not lay it out anew: another layout is other code before it."""
@@ -47,6 +48,9 @@ def _tags() -> tuple[torch.Tag, ...]:
 
 
 def _show(site: str, given: Sequence[Tensor], numbers: Sequence[float]) -> None:
+    """The compiler repeats it in the backward graph, whose inputs are the saved queries and keys: that is no call."""
+    if is_recomputed():
+        return
     with seams.aside() as recorder:
         if recorder is not None:
             recorder.graph(site, given, numbers)

@@ -14,7 +14,7 @@ import importlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 import torch
@@ -132,7 +132,7 @@ def _asked_twice(backend: Compiled, listener: Listener) -> Compiled:
         if copied is None:
             return plain
         started = time.perf_counter()
-        with _tracing_kept():
+        with _tracing_kept(), _backward_included():
             second = _guarded(lambda: _without_capture(backend)(copied, list(inputs), **more), listener)
         if second is None:
             return plain
@@ -161,6 +161,15 @@ def _tracing_kept() -> Iterator[None]:
     finally:
         if context is not None:
             vars(context).update(kept)
+
+
+def _backward_included() -> AbstractContextManager[None]:
+    """The backward graph is compiled now, where torch can be told: by itself it waits for the first backward pass."""
+    config: Any = getattr(importlib.import_module("torch._functorch"), "config", None)
+    if not hasattr(config, "force_non_lazy_backward_lowering"):
+        return nullcontext()
+    patched: AbstractContextManager[None] = config.patch(force_non_lazy_backward_lowering=True)
+    return patched
 
 
 def _without_capture(backend: Compiled) -> Compiled:
