@@ -33,13 +33,18 @@ BLOCK = 50
 
 @dataclass(frozen=True)
 class Step:
-    """One step of both: seconds of the thread and of the process, and how many looks were taken in it."""
+    """One step of both: seconds of the thread and of the process, and the looks that were taken in it.
+
+    `spent` and `forward`: seconds that the probe has put down to itself, and to the model, by the clock.
+    """
 
     bare: float
     watched: float
     bare_process: float
     watched_process: float
     looks: int
+    spent: float
+    forward: float
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class Result:
     step_ms: float
     thread: tuple[float, float, float]
     process: tuple[float, float, float]
+    account: float
     late_bare: float
     late_watched: float
     profiled: int
@@ -86,15 +92,17 @@ def decode(model: GPT2LMHeadModel, keys: int, warm_up: int, steps: int) -> Itera
     with sidecar() as (path, _):
         agent = RemoteAgent(path)
         with locant.watch(watched_model, agent=agent) as watch:
-            looks = watch.probe.governor.looks
+            governor = watch.probe.governor
             bare, watched = Decoding(model, ids), Decoding(watched_model, ids)
             for number in range(warm_up + steps):
-                before = looks["taken"]
+                before = (governor.looks["taken"], governor.spent_seconds, governor.forward_seconds)
                 runs = {"bare": bare.step, "watched": watched.step}
                 took = {name: runs[name]() for name in sorted(runs, reverse=bool(number % 2))}
                 if number >= warm_up:
                     (one, all_of_one), (other, all_of_other) = took["bare"], took["watched"]
-                    yield Step(one, other, all_of_one, all_of_other, looks["taken"] - before)
+                    after = (governor.looks["taken"], governor.spent_seconds, governor.forward_seconds)
+                    looks, spent, forward = (now - then for now, then in zip(after, before, strict=True))
+                    yield Step(one, other, all_of_one, all_of_other, int(looks), spent, forward)
         agent.close()
 
 
@@ -113,6 +121,7 @@ def result(size: str, keys: int, steps: list[Step]) -> Result:
         quartiles(
             [sum(one.watched_process for one in block) / sum(one.bare_process for one in block) for block in blocks]
         ),
+        sum(step.spent for step in steps) / max(sum(step.forward for step in steps), 1e-9),
         statistics.quantiles(bare, n=100)[98] / usual_bare,
         statistics.quantiles(watched, n=100)[98] / usual,
         len(profiled),
@@ -126,6 +135,7 @@ def text(found: Result) -> Iterator[str]:
     yield f"{found.size}, {found.keys} keys, {found.steps} steps of {found.step_ms:.1f} ms"
     for what, (low, middle, high) in (("model's thread", found.thread), ("process", found.process)):
         yield f"  average over bare, {what:15} {middle:.4f} ({low:.4f} to {high:.4f})"
+    yield f"  what the probe puts down to itself, of the model's time: {found.account:.4f}"
     yield f"  slowest in a hundred over the median {found.late_watched:.3f}, bare {found.late_bare:.3f}"
     yield (
         f"  profiled steps {found.profiled}: over the median step {found.profiled_median:.3f}, "
