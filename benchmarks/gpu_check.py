@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from gpu_launches import launches
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
@@ -382,7 +383,32 @@ def forward(model: GPT2LMHeadModel, ids: Tensor, cache: DynamicCache) -> None:
     model(input_ids=ids, **{"cache" if "cache" in names else "past_key_values": cache}, use_cache=True)
 
 
-SECTIONS: tuple[Callable[[Bench], Iterator[Line]], ...] = (exactness, layers, host_cost, generation, tests)
+def launched(bench: Bench) -> Iterator[Line]:
+    """What a decode step that is not looked at launches beside the model's own."""
+    model = model_of(bench)
+    ids = torch.ones(4, 1, dtype=torch.long, device=bench.device)
+    cache = DynamicCache(config=model.config)
+
+    def step() -> None:
+        forward(model, ids, cache)
+
+    for _ in range(3):
+        step()
+    bare = launches(step)
+    with watching(model, ProbeOptions(attention_rate=0.0, rotary_rate=0.0, strict=True)) as seen:
+        for _ in range(40):
+            step()
+            if bench.on_gpu:
+                torch.cuda.synchronize()
+            seen.probe.poll()
+        found = launches(step) - bare
+    told = ", ".join(f"{count} {name}" for name, count in sorted(found.items()))
+    wanted = {"cat": 1, "copy_": 1, "record": 3, "wait_event": 1} if bench.on_gpu else {"clone": 1}
+    met = all(found[name] <= wanted.get(name, 0) for name in found if name != "current_stream")
+    yield Line("a decode step that is not looked at adds", told, str(wanted), met)
+
+
+SECTIONS: tuple[Callable[[Bench], Iterator[Line]], ...] = (exactness, layers, host_cost, launched, generation, tests)
 
 
 def lines(bench: Bench) -> Iterator[Line]:

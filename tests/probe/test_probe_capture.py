@@ -328,7 +328,7 @@ def test_rotary_models_without_a_rotary_module_tell_their_layers(watch_model, mo
 
 
 def test_a_large_mask_is_counted_at_once_and_may_be_overwritten(watch_model, monkeypatch):
-    monkeypatch.setattr("locant.probe.finished._LARGE_MASK", 4)
+    monkeypatch.setattr("locant.probe.gather.LARGE_MASK", 4)
     model = causal("llama")
     seen = watch_model(model)
     ids, mask = left_padded(6, 3)

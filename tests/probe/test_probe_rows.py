@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from locant.observation import ABSENT, RowFacts, RowField
-from locant.probe.decode import decode_columns, decode_rows
+from locant.probe.decode import decode_rows
+from locant.probe.masks import split_mask
 from locant.probe.row_inputs import RowInputs, RowRules
 from locant.probe.rows import reduce_rows
 from locant.probe.segments import start_flags
@@ -222,8 +224,10 @@ def test_the_short_way_for_single_tokens_equals_the_long_one(
     mask = torch.tensor([keep]) if keep is not None else None
     inputs = RowInputs(1, 1, CPU, ids=torch.tensor([[token]]), positions=axes, mask=mask, opaque_mask=opaque, cached=2)
     long = [RowFacts(*row) for row in reduce_rows(inputs, rules).tolist()]
-    short = decode_rows(decode_columns(inputs).tolist(), rules, ids=True, opaque=opaque, declared=False)
-    assert short == long
+    assert decode_rows(inputs, rules, declared=False) == long
+    split = split_mask(inputs)
+    parted = replace(inputs, mask=None, split=split)
+    assert decode_rows(parted, rules, declared=False) == long
 
 
 def test_the_reduction_leaves_random_state_and_gradients_alone():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 CACHE_NAMES = ("cache", "past_key_values")
@@ -79,11 +80,19 @@ def _is_key_values(value: Any) -> bool:
 
 def returned_cache(output: Any) -> Any:
     """The cache in a call's output, by the field that it really has: asking by an older name is warned of."""
-    names = getattr(type(output), "__dataclass_fields__", ("past_key_values",))
-    found = next((getattr(output, name, None) for name in CACHE_NAMES if name in names), None)
+    kind: Any = type(output)
+    name = _field(kind)
+    found = getattr(output, name, None) if name else None
     if found is None and isinstance(output, (tuple, list)):
         found = next((item for item in output if hasattr(item, "get_seq_length") or _is_key_values(item)), None)
     return found
+
+
+@functools.lru_cache(maxsize=256)
+def _field(kind: type) -> str:
+    """What a kind of output calls its cache; "" where it has none."""
+    names = getattr(kind, "__dataclass_fields__", ("past_key_values",))
+    return next((name for name in CACHE_NAMES if name in names), "")
 
 
 def cache_length(cache: Any) -> int | Tensor | None:
@@ -127,11 +136,22 @@ def cache_bytes(cache: Any) -> int:
     if layers is None:
         pairs = own if isinstance(own, (tuple, list)) else ()
         return sum(_bytes(t) for pair in pairs if isinstance(pair, (tuple, list)) for t in pair[:2])
-    if not len(layers):
+    count = len(layers)
+    if not count:
         return 0
-    first, last = _layer_bytes(layers[0]), _layer_bytes(layers[-1])
-    alike = first == last and type(layers[0]) is type(layers[len(layers) // 2]) is type(layers[-1])
-    return first * len(layers) if alike else sum(_layer_bytes(layer) for layer in layers)
+    if type(layers[0]) is type(layers[count // 2]) is type(layers[-1]):
+        return _alike_bytes(layers)
+    kinds: dict[type, list[Any]] = {}
+    for layer in layers:
+        kinds.setdefault(type(layer), []).append(layer)
+    return sum(map(_alike_bytes, kinds.values()))
+
+
+def _alike_bytes(layers: Sequence[Any]) -> int:
+    """Of layers of one kind, which are as large as the first where that is as large as the last."""
+    first = _layer_bytes(layers[0])
+    alike = len(layers) == 1 or first == _layer_bytes(layers[-1])
+    return first * len(layers) if alike else sum(map(_layer_bytes, layers))
 
 
 def _layer_bytes(layer: Any) -> int:
@@ -139,4 +159,4 @@ def _layer_bytes(layer: Any) -> int:
 
 
 def _bytes(tensor: Any) -> int:
-    return tensor.numel() * tensor.element_size() if isinstance(tensor, torch.Tensor) else 0
+    return tensor.nbytes if isinstance(tensor, Tensor) else 0

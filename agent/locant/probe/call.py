@@ -20,6 +20,7 @@ _ROLES = {
     **dict.fromkeys(("token_type_ids", "segment_ids"), "types"),
     "start_pos": "start",
     "input_pos": "positions",
+    "cache_position": "counter",
     "encoder_hidden_states": "memory",
     "encoder_attention_mask": "memory_mask",
     **dict.fromkeys(("past_key_values", "past_key_value", "layer_past", "cache", "kv_cache", "cache_params"), "cache"),
@@ -31,23 +32,28 @@ _ROLES = {
 """What the parameters of forward functions are called, and what they are to us."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Call:
-    """What a forward was called with; treated as a value, not frozen because it is made for every pass.
+    """What a forward was called with; treated as a value.
 
-    `mask` is a 2-D mask, non-zero keeps; `opaque_mask` any other mask (4-D, block, per layer type). `packed`: the
-    caller named the requests' boundaries for the attention kernel. `memory` is an encoder's output to attend to, with
-    its mask. `start`: the first position, where the caller gives only that. Without tokens of known shape `batch` is 0.
+    Made for every pass: neither frozen nor with slots, so that what was not given costs nothing (`bind` sets the rest).
+    `on_host`: the tokens are on the CPU. `mask` is a 2-D mask, non-zero keeps; `opaque_mask` any other (4-D, block, per
+    layer type). `numbered`: the caller gave positions; `counted`: it gave something to make them from. `packed`: it
+    named the requests' boundaries for the attention kernel. `memory` is an encoder's output to attend to, with its
+    mask. `start`: the first position, where the caller gives only that. Without tokens of known shape `batch` is 0.
     """
 
     batch: int = 0
     queries: int = 0
     device: torch.device | None = None
+    on_host: bool = False
     ids: Tensor | None = None
     mask: Tensor | None = None
     mask_rank: int = 0
     opaque_mask: bool = False
     positions: Tensor | None = None
+    numbered: bool = False
+    counted: bool = False
     token_types: Tensor | None = None
     cache: Any = None
     packed: bool = False
@@ -89,30 +95,35 @@ def takes(names: Sequence[str], role: str) -> bool:
 
 def bind(names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
     """The call that `args` and `kwargs` make, given the forward's parameter names. The first of a role counts."""
-    call = Call()
+    call = Call.__new__(Call)
     given: Mapping[str, Any] = {**dict(zip(names, args, strict=False)), **kwargs} if args else kwargs
     for name, value in given.items():
-        role = _ROLES.get(name)
-        if role is not None and value is not None:
-            _TAKE[role](call, value)
+        if value is not None and name in _TAKERS:
+            _TAKERS[name](call, value)
     return call
 
 
 def _tokens(call: Call, value: Any) -> None:
-    if not isinstance(value, Tensor) or not value.numel() or call.ids is not None:
+    if not isinstance(value, Tensor) or call.ids is not None:
         return
-    if value.is_floating_point():
-        if value.dim() == 3 and not call.batch:
-            call.batch, call.queries, call.device = value.shape[0], value.shape[1], value.device
-    elif value.dim() == 2:
-        call.ids = value
-        call.batch, call.queries, call.device = value.shape[0], value.shape[1], value.device
+    shape = value.shape
+    if len(shape) == 2 and not value.is_floating_point():
+        if 0 not in shape:
+            call.ids = value
+            _size(call, value, shape)
+    elif len(shape) == 3 and value.is_floating_point() and not call.batch and 0 not in shape:
+        _size(call, value, shape)
+
+
+def _size(call: Call, tokens: Tensor, shape: torch.Size) -> None:
+    call.batch, call.queries = shape[0], shape[1]
+    call.device, call.on_host = tokens.device, tokens.is_cpu
 
 
 def _keep(call: Call, value: Any) -> None:
-    flat = isinstance(value, Tensor) and value.dim() == 2
-    call.mask_rank = value.dim() if isinstance(value, Tensor) else 4
-    call.mask, call.opaque_mask = (value, False) if flat else (None, True)
+    rank = value.dim() if isinstance(value, Tensor) else 0
+    call.mask_rank = rank or 4
+    call.mask, call.opaque_mask = (value, False) if rank == 2 else (None, True)
 
 
 def _hide(call: Call, value: Any) -> None:
@@ -122,7 +133,11 @@ def _hide(call: Call, value: Any) -> None:
 
 def _places(call: Call, value: Any) -> None:
     if isinstance(value, Tensor) and value.dim() in (1, 2, 3) and not value.is_floating_point():
-        call.positions = value
+        call.positions, call.numbered = value, True
+
+
+def _counter(call: Call, value: Any) -> None:
+    call.counted = True
 
 
 def _types(call: Call, value: Any) -> None:
@@ -157,6 +172,7 @@ _TAKE: dict[str, Callable[[Call, Any], None]] = {
     "keep": _keep,
     "hide": _hide,
     "positions": _places,
+    "counter": _counter,
     "types": _types,
     "cache": _cache,
     "packed": _packed,
@@ -164,6 +180,7 @@ _TAKE: dict[str, Callable[[Call, Any], None]] = {
     "start": _start,
     "memory_mask": _memory_mask,
 }
+_TAKERS = {name: _TAKE[role] for name, role in _ROLES.items()}
 
 
 def keep_mask(padding: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from locant.probe.caches import CacheBook, cache_length
 from locant.probe.call import Call, bind, parameter_names, takes
 from locant.probe.compiled import in_compiled_model, is_wrapper
 from locant.probe.context import pass_context
+from locant.probe.device_clock import ClosingTimes, DeviceClock
 from locant.probe.effort import Look
 from locant.probe.estimates import Kind
 from locant.probe.exclude import is_excluded
@@ -37,7 +38,7 @@ from locant.probe.references import steady_frequencies, to_device
 from locant.probe.row_inputs import RowRules
 from locant.probe.slopes import alibi_slopes
 from locant.probe.structure import Unit, unwrap
-from locant.probe.timing import Stopwatch, capturing
+from locant.probe.timing import capturing
 from locant.probe.wishes import Wishes
 
 Armer = Callable[[PassContext, Callable[[LayerStatistics], None], Look], None]
@@ -77,6 +78,7 @@ class UnitCapture:
         self.parts = PartHooks(unit, profile, shared.slot, shared.memory)
         self.memory = shared.memory
         self.growth = GrowthWatch(unit)
+        self.closing_times = ClosingTimes()
         self.keys = KeyReader(unit, profile, options.key_rate)
         self.key_follower = KeyFollower(lambda: steady_frequencies(unit), several_axes=profile.scheme == fam.MROPE)
         self.has_config = getattr(unwrap(unit.module), "config", None) is not None
@@ -102,32 +104,41 @@ class UnitCapture:
 
     def before(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Forward pre-hook of the unit."""
-        started = self._timer()
-        slot = self._slot
+        opened, slot = self._timer(), self._slot
         current = slot.current
-        if current is not None and is_running(current.frame):
-            current.depth += current.module is module
-            return
-        slot.current = None
-        slot.close_mode()
+        if current is not None:
+            if current.frame is not None and is_running(current.frame):
+                current.depth += current.module is module
+                return
+            slot.current = None
+        if slot.mode is not None:
+            slot.close_mode()
         if is_excluded() or is_recomputed():
             return
         call = bind(self._names, args, kwargs)
-        if capturing(call.device) or (call.device is not None and call.device.type == "meta"):
+        device = None if call.on_host else call.device
+        if device is not None and (device.type == "meta" or capturing(device)):
             return
         state = self._open(module, call, _caller())
-        state.compiled = in_compiled_model() or module._compiled_call_impl is not None
+        state.opened = opened
+        if in_compiled_model() or module._compiled_call_impl is not None:
+            state.compiled = True
         if self._options.trace_ids is not None:
             state.trace = self._options.trace_ids()
         self._choose_looks(state)
-        state.armed_seconds = sum(look.host_seconds for look in state.looks)
+        if state.looks:
+            state.armed_seconds = sum(look.host_seconds for look in state.looks)
         slot.current = state
-        state.stopwatch = Stopwatch(call.device, self._timer)
-        state.opening_seconds = state.stopwatch.started - started - state.armed_seconds
+        if device is not None and device.type == "cuda":
+            state.clock = DeviceClock(device)
+        state.started = self._timer()
 
     def _open(self, module: nn.Module, call: Call, frame: FrameType) -> Pass:
-        cached = cache_length(call.cache)
-        cache_id, parent = self._shared.book.identify(call.cache)
+        cached: int | Tensor | None = 0
+        cache_id = parent = 0
+        if call.cache is not None:
+            cached = cache_length(call.cache)
+            cache_id, parent = self._shared.book.identify(call.cache)
         phase = self._phase(call.queries, cached)
         segments, request_ids = (None, ()) if self.unit.encoder else self._slot.take_declared()
         return Pass(
@@ -146,15 +157,17 @@ class UnitCapture:
 
     def after(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any) -> None:
         """Forward hook of the unit; runs also when the forward raised."""
-        state = self._slot.current
+        slot = self._slot
+        state = slot.current
         if state is None or state.module is not module:
             return
         if state.depth:
             state.depth -= 1
             return
-        state.stopwatch.stop(state.call.device)
-        self._slot.current = None
-        self._slot.close_mode()
+        state.stopped = self._timer()
+        slot.current = None
+        if slot.mode is not None:
+            slot.close_mode()
         if state.attention_look is not None and self.disarm is not None:
             self.disarm()
             self.looks.seen(state)
@@ -180,7 +193,9 @@ class UnitCapture:
         try:
             with look.running(state.call.device), torch.no_grad():
                 context = pass_context(state, self.rules, causal=self.causal, two_way=self.two_way)
-                self.arm(context, state.layers.append, look)
+                layers: list[LayerStatistics] = []
+                state.layers = layers
+                self.arm(context, layers.append, look)
             state.attention_look = look
         except Exception as error:
             self.guard.failed("attention", error)
@@ -189,8 +204,8 @@ class UnitCapture:
 def _kind(call: Call, phase: str, cached: int | Tensor | None, *, declared: bool) -> Kind:
     """What the samplers tell passes apart by."""
     length = cached.bit_length() if isinstance(cached, int) else -1
-    numbered = call.positions is not None
-    return phase, call.queries.bit_length(), call.batch.bit_length(), length, call.mask_rank, numbered, declared
+    queries, batch = call.queries.bit_length(), call.batch.bit_length()
+    return phase, queries, batch, length, call.mask_rank, call.numbered, declared
 
 
 def _never() -> bool:

@@ -48,7 +48,7 @@ def in_compiled_call() -> bool:
 
 def is_wrapper(code: Any) -> bool:
     """Whether a frame's code is what the compiler puts around a function that it leaves alone."""
-    return str(code.co_filename).endswith("eval_frame.py")
+    return bool(code.co_filename.endswith("eval_frame.py"))
 
 
 @functools.cache

@@ -1,14 +1,13 @@
-"""The short way for calls of one token per row, which are nearly all calls of a decoder.
+"""The short way for calls of one token per row, which are nearly all calls of a decoder: done on the host.
 
-Such a call has no neighbours, runs or holes: a handful of device operations gather what there is, the host spells it
-out. The result equals `reduce_rows` (a property test says so) at a tenth of its cost.
+Such a call has no neighbours, runs or holes. Its few numbers travel as they are, and the host spells out what they
+mean. The result equals `reduce_rows` (a property test says so) at a fraction of its cost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from locant.observation import ABSENT, RowFacts, RowField
@@ -17,67 +16,70 @@ from locant.probe.row_inputs import RowInputs, RowRules
 from locant.probe.rows import MIX
 
 _WORD = 1 << 64
-_FIXED = 4
+_NO_MASK = -1
 
 
-def decode_columns(inputs: RowInputs) -> Tensor:
-    """int64 [B, 4 + axes] on the device: kept by the mask (-1: no mask), real before, cached, token id, positions."""
+def decode_rows(inputs: RowInputs, rules: RowRules, *, declared: bool) -> list[RowFacts]:
+    """Each row's facts of a call with one token per row whose tensors are on the host. `declared`: segments were."""
+    batch, cached = inputs.batch, int(inputs.cached)
     split = split_mask(inputs)
-    like = torch.full((inputs.batch,), -1, dtype=torch.int64, device=inputs.device)
-    cached = like + (inputs.cached + 1)
-    kept, before = (split[0][:, 0].long(), split[1]) if split is not None else (like, cached)
-    ids = inputs.ids[:, 0].long() if inputs.ids is not None else like
-    positions = inputs.positions
-    axes: Sequence[Tensor] = ()
-    if positions is not None:
-        every = positions.expand(*positions.shape[:-2], inputs.batch, 1)[..., 0].long()
-        axes = (every,) if every.dim() == 1 else every.unbind(0)
-    return torch.stack([kept, before, cached, ids, *axes], 1)
+    kept = split[0][:, 0].tolist() if split is not None else [_NO_MASK] * batch
+    before = split[1].tolist() if split is not None else [cached] * batch
+    ids = inputs.ids[:, 0].tolist() if inputs.ids is not None else None
+    axes = _axes(inputs.positions, batch)
+    pads_known = ids is not None and rules.pad_id is not None
+    return [
+        _row(
+            rules, kept[row], before[row], cached, ids[row] if ids is not None else None, axes[row] if axes else (),
+            opaque=inputs.opaque_mask, declared=declared, pads_known=pads_known,
+        )
+        for row in range(batch)
+    ]  # fmt: skip
 
 
-def decode_rows(
-    columns: Sequence[Sequence[int]], rules: RowRules, *, ids: bool, opaque: bool, declared: bool
-) -> list[RowFacts]:
-    """Each row's facts from `decode_columns` on the host. `ids`: token ids were given; `opaque`: another mask was."""
-    return [_row(row, rules, ids, opaque, declared) for row in columns]
+def _axes(positions: Tensor | None, batch: int) -> Sequence[Sequence[int]] | None:
+    """Each row's position on every axis."""
+    if positions is None:
+        return None
+    listed = positions[..., 0].tolist()
+    axes = [listed] if positions.dim() == 2 else listed
+    rows = list(zip(*axes, strict=True))
+    return rows * batch if len(rows) == 1 else rows
 
 
-def _row(row: Sequence[int], rules: RowRules, ids: bool, opaque: bool, declared: bool) -> RowFacts:
-    kept, before, cached, token, axes = row[0], row[1], row[2], row[3], row[_FIXED:]
-    masked, pads_known = kept >= 0, ids and rules.pad_id is not None
+def _row(
+    rules: RowRules,
+    kept: int,
+    before: int,
+    cached: int,
+    token: int | None,
+    axes: Sequence[int],
+    *,
+    opaque: bool,
+    declared: bool,
+    pads_known: bool,
+) -> RowFacts:
+    """One row, its columns in the order of `RowField`."""
+    masked = kept != _NO_MASK
     real = bool(kept) if masked else not (pads_known and token == rules.pad_id and not _slack(rules))
-    sides = masked or (pads_known and not opaque)
-    position = axes[0] if axes and real else ABSENT
-    offset = position - before if axes and real else ABSENT
-    steps = 0 if axes and real else ABSENT
+    sides = 0 if masked or (pads_known and not opaque) else ABSENT
+    placed = bool(axes) and real
+    position, offset, steps = (axes[0], axes[0] - before, 0) if placed else (ABSENT, ABSENT, ABSENT)
+    lowest, highest = (min(axes), max(axes)) if placed else (ABSENT, ABSENT)
     unmasked = 0 if pads_known and not opaque else ABSENT
+    hashed = ABSENT if token is None else token_hash(token, rules.salt) if real else 0
     return RowFacts(
-        real=int(real),
-        left_pads=int(not real) if sides else ABSENT,
-        right_pads=0 if sides else ABSENT,
-        mask_holes=0 if sides else ABSENT,
-        unmasked_left_pads=unmasked,
-        unmasked_right_pads=unmasked,
-        real_before=before,
-        cache_tokens=cached,
-        first_position=position,
-        last_position=position,
-        min_position=min(axes) if axes and real else ABSENT,
-        max_position=max(axes) if axes and real else ABSENT,
-        first_offset=offset,
-        last_offset=offset,
-        jumps=steps,
-        resets=steps,
-        repeats=steps,
-        segments_seen=int(real) if rules.token_types else ABSENT,
-        separators=0 if ids and rules.separator_id is not None else ABSENT,
-        boundary_misses=0 if declared and axes else ABSENT,
-        first_token_hash=token_hash(token, rules.salt) if ids and real else 0 if ids else ABSENT,
-        **_UNSEEN,
-    )
+        int(real), sides if real or sides else 1, sides, sides, unmasked, unmasked, before, cached,
+        position, position, lowest, highest, offset, offset, steps, steps, steps,
+        int(real) if rules.token_types else ABSENT,
+        0 if token is not None and rules.separator_id is not None else ABSENT,
+        0 if declared and axes else ABSENT,
+        hashed,
+        *_UNSEEN,
+    )  # fmt: skip
 
 
-_UNSEEN = dict.fromkeys(RowFacts._fields[RowField.WINDOW_EXCESS :], ABSENT)
+_UNSEEN = (ABSENT,) * (len(RowField) - RowField.WINDOW_EXCESS)
 
 
 def _slack(rules: RowRules) -> bool:

@@ -12,9 +12,10 @@ from torch import Tensor
 from locant.observation import ABSENT, AttentionFacts, ForwardFacts, RotaryFacts, RowFacts, RowField
 from locant.probe import families as fam
 from locant.probe.attention.contract import STATISTICS, LayerStatistics
-from locant.probe.decode import decode_columns, decode_rows
+from locant.probe.decode import decode_rows
 from locant.probe.finished import Finished
-from locant.probe.rows import reduce_rows
+from locant.probe.reduced import Wanted, beside_rows, reduced
+from locant.probe.row_inputs import RowInputs
 
 _VISIBILITY = RowFacts._fields[RowField.WINDOW_EXCESS :]
 
@@ -24,21 +25,24 @@ def forward_facts(
 ) -> ForwardFacts:
     """Everything known of a pass. `arrived`: its tensors on the host, {} when the device failed it."""
     state, rules, call = done.state, done.capture.rules, done.state.call
-    rows = tuple(_with_visibility(_rows(done, arrived), arrived))
+    inputs = done.arrived_inputs(arrived)
+    if inputs is not None and "rows" not in arrived:
+        arrived = {**arrived, **_reduced(done, inputs)}
+    rows = tuple(_with_visibility(_rows(done, inputs, arrived), arrived))
     planned = isinstance(state.cached, int) and call.queries > 0
     return ForwardFacts(
         model_id=model_id,
         time=done.time,
         pass_number=state.number,
         phase=state.phase,
-        duration_seconds=state.stopwatch.seconds,
-        queries=done.inputs.queries if done.inputs is not None else call.queries,
+        duration_seconds=state.seconds,
+        queries=call.queries,
         rows=rows,
         cache_id=state.cache_id,
         cache_parent=state.cache_parent,
-        masked=done.inputs is not None and done.inputs.mask is not None,
-        mask_rank=call.mask_rank or (2 if state.padding_mask is not None else 0),
-        positions_given=call.positions is not None,
+        masked=inputs is not None and inputs.masked,
+        mask_rank=call.mask_rank,
+        positions_given=call.numbered,
         highest_planned_position=int(state.cached or 0) + call.queries - 1 + rules.base if planned else None,
         rotary=_rotary(done, arrived, rows),
         table_growths=done.growths,
@@ -51,7 +55,7 @@ def forward_facts(
         segments_astray=tuple(arrived["segments"].tolist()) if "segments" in arrived else (),
         encoder_pads_open=tuple(arrived["memory"].tolist()) if "memory" in arrived else (),
         request_ids=state.request_ids if clear_ids else tuple(_hashed(state.request_ids, rules.salt)),
-        seen=tuple(_seen(done)),
+        seen=tuple(_seen(done, inputs)),
         **_places(arrived),
         whole=state.is_whole,
         trace_id=state.trace[0],
@@ -69,22 +73,22 @@ def attention_facts(
             yield _attention(done, layer, arrived, index, model_id, heads)
 
 
-def _rows(done: Finished, arrived: Mapping[str, Tensor]) -> list[RowFacts]:
-    inputs, rules = done.inputs, done.capture.rules
+def _reduced(done: Finished, inputs: RowInputs) -> dict[str, Tensor]:
+    """What the inputs of a pass that travelled raw come to; the rows of single tokens are spelled out by `_rows`."""
+    rules, state = done.capture.rules, done.state
+    wanted = Wanted(state.attention_look is not None, state.is_whole)
+    with torch.no_grad():
+        if inputs.queries == 1:
+            return beside_rows(inputs, rules, wanted)
+        return reduced(inputs, rules, wanted)
+
+
+def _rows(done: Finished, inputs: RowInputs | None, arrived: Mapping[str, Tensor]) -> list[RowFacts]:
     if inputs is None:
         return []
-    single = inputs.queries == 1
     if "rows" in arrived:
-        values = arrived["rows"]
-    elif inputs.device.type == "cpu":
-        with torch.no_grad():
-            values = decode_columns(inputs) if single else reduce_rows(inputs, rules)
-    else:
-        return []
-    if not single:
-        return [RowFacts(*row) for row in values.tolist()]
-    declared = done.state.segments is not None
-    return decode_rows(values.tolist(), rules, ids=inputs.ids is not None, opaque=inputs.opaque_mask, declared=declared)
+        return [RowFacts(*row) for row in arrived["rows"].tolist()]
+    return decode_rows(inputs, done.capture.rules, declared=done.state.segments is not None)
 
 
 def _with_visibility(rows: list[RowFacts], arrived: Mapping[str, Tensor]) -> list[RowFacts]:
@@ -172,9 +176,9 @@ def _hashed(request_ids: tuple[str, ...], salt: int) -> Iterator[str]:
         yield hashlib.blake2b(request_id.encode(), digest_size=8, key=salt.to_bytes(8, "little")).hexdigest()
 
 
-def _seen(done: Finished) -> Iterator[str]:
+def _seen(done: Finished, inputs: RowInputs | None) -> Iterator[str]:
     """Signals that this pass showed, or that this model has nothing to show of."""
-    capture, inputs, state = done.capture, done.inputs, done.state
+    capture, state = done.capture, done.state
     profile, tokens = capture.profile, inputs is not None
     rotating = profile.scheme in (fam.ROPE, fam.MROPE, fam.ALIBI)
     if (inputs is not None and inputs.positions is not None) or profile.scheme == fam.NONE:
@@ -185,7 +189,7 @@ def _seen(done: Finished) -> Iterator[str]:
         yield "cache"
     if state.keys_seen or profile.scheme not in (fam.ROPE, fam.MROPE) or _keeps_no_keys(done):
         yield "keys"
-    if state.rotary_seen or state.bias is not None or not rotating:
+    if state.rotary_seen or not rotating:
         yield "rotary"
     if state.covers_attention and "attention" not in capture.guard.off:
         yield "attention"

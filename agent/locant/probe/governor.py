@@ -17,7 +17,7 @@ Time comes in as arguments only: the same history gives the same decisions.
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Hashable, Sequence
 
 from locant.probe.effort import Chance, Effort, Interest, Look
@@ -38,6 +38,7 @@ _LEAST_SHARE = 0.25
 _MARGIN = 1.5
 _FORGET = 0.1
 _REMEMBERED = 1024
+_UNSETTLED = 64
 
 
 class Governor:
@@ -60,8 +61,9 @@ class Governor:
         self._hook_share = 1.0
         self._passes = 0
         self._free: Counter[tuple[str, Hashable]] = Counter()
-        self.forward_seconds = 0.0
-        self.spent_seconds = 0.0
+        self._forward_seconds = 0.0
+        self._spent_seconds = 0.0
+        self._waiting: deque[tuple[Kind, float, float, Sequence[tuple[Look, float]]]] = deque()
         self.looks: Counter[str] = Counter(taken=0, budget=0, step=0)
 
     def choose(
@@ -71,6 +73,7 @@ class Governor:
         if interest is Interest.NONE or self._budget == 0:
             return None
         with self._lock:
+            self._settle()
             look = self._free_look(subject, kind, efforts, interest) or self._paid_look(subject, kind, efforts, single)
             if look is not None:
                 self.looks["taken"] += 1
@@ -88,6 +91,7 @@ class Governor:
         if self._budget == 0:
             return Chance.NONE
         with self._lock:
+            self._settle()
             found = self._whole_look(subject, kind, efforts, single)
             self._saving = found is Chance.LATER
             if isinstance(found, Look):
@@ -102,28 +106,58 @@ class Governor:
     def passed(
         self, kind: Kind, forward_seconds: float, hook_seconds: float, looks: Sequence[tuple[Look, float]] = ()
     ) -> None:
-        """Account for a pass: its time without the probe, that of the hooks, and the looks with what each took."""
+        """Account for a pass: its time without the probe, that of the hooks, and the looks with what each took.
+
+        Written down here, added up by `settle`.
+        """
+        self._waiting.append((kind, forward_seconds, hook_seconds, looks))
+        if len(self._waiting) > _UNSETTLED:
+            self.settle()
+
+    def settle(self) -> None:
+        """Add up what was written down, in its order."""
         with self._lock:
-            self._passes += 1
-            self.forward_seconds += forward_seconds
-            self.spent_seconds += hook_seconds
-            self._remember(kind, forward_seconds)
-            if self._budget:
-                earned = self._budget * forward_seconds
-                earned = max(earned - hook_seconds, earned * _LEAST_SHARE)
-                share = hook_seconds / max(self._budget * forward_seconds, 1e-12)
-                self._hook_share += min(forward_seconds / WINDOW_SECONDS, 1.0) * (share - self._hook_share)
-                held = self._saved_seconds if self._saving else _HELD_SECONDS
-                self._credit = min(self._credit + earned, self._budget * held)
-            for look, seconds in looks:
-                self.spent_seconds += seconds
-                self._credit += look.reserved_seconds - (0.0 if look.free else seconds)
-                self._estimates.note(look.subject, kind, look.effort, seconds, self.forward_seconds)
+            self._settle()
+
+    @property
+    def forward_seconds(self) -> float:
+        """Of all passes so far, without the probe."""
+        self.settle()
+        return self._forward_seconds
+
+    @property
+    def spent_seconds(self) -> float:
+        """What the probe took of them so far."""
+        self.settle()
+        return self._spent_seconds
+
+    def _settle(self) -> None:
+        while self._waiting:
+            self._add(*self._waiting.popleft())
+
+    def _add(
+        self, kind: Kind, forward_seconds: float, hook_seconds: float, looks: Sequence[tuple[Look, float]]
+    ) -> None:
+        self._passes += 1
+        self._forward_seconds += forward_seconds
+        self._spent_seconds += hook_seconds
+        self._remember(kind, forward_seconds)
+        if self._budget:
+            earned = self._budget * forward_seconds
+            earned = max(earned - hook_seconds, earned * _LEAST_SHARE)
+            share = hook_seconds / max(self._budget * forward_seconds, 1e-12)
+            self._hook_share += min(forward_seconds / WINDOW_SECONDS, 1.0) * (share - self._hook_share)
+            held = self._saved_seconds if self._saving else _HELD_SECONDS
+            self._credit = min(self._credit + earned, self._budget * held)
+        for look, seconds in looks:
+            self._spent_seconds += seconds
+            self._credit += look.reserved_seconds - (0.0 if look.free else seconds)
+            self._estimates.note(look.subject, kind, look.effort, seconds, self._forward_seconds)
 
     def waited(self, seconds: float) -> None:
         """The model's thread waited so long for what is no look and happens once: it is reported, and not saved up."""
         with self._lock:
-            self.spent_seconds += seconds
+            self._spent_seconds += seconds
 
     def _free_look(self, subject: str, kind: Kind, efforts: Sequence[Effort], interest: Interest) -> Look | None:
         """Every third one of a phase with the least effort, so that its price is known from the start."""
@@ -165,7 +199,7 @@ class Governor:
         if single:
             most = min(most, self._step * self._usual_seconds.get(kind, 0.0))
         for effort in efforts:
-            known = self._estimates.expect(subject, kind, effort, self.forward_seconds)
+            known = self._estimates.expect(subject, kind, effort, self._forward_seconds)
             price = max(known.expected, known.least) if known is not None else most + 1.0
             if price <= most:
                 affordable = self._credit > 0 and price * _MARGIN <= self._credit + debt
@@ -174,9 +208,9 @@ class Governor:
 
     def _price(self, subject: str, kind: Kind, effort: Effort, least: Effort) -> Price | None:
         """What a look will take; None for more than the least effort in a kind that was never looked at."""
-        known = self._estimates.expect(subject, kind, effort, self.forward_seconds)
+        known = self._estimates.expect(subject, kind, effort, self._forward_seconds)
         if known is None and effort is least:
-            return self._estimates.guess(subject, kind, effort, self.forward_seconds)
+            return self._estimates.guess(subject, kind, effort, self._forward_seconds)
         return known
 
     def _remember(self, kind: Kind, forward_seconds: float) -> None:

@@ -12,6 +12,7 @@ from locant.probe.structure import Unit, unwrap
 
 _POSITIONAL = re.compile(r"cos|sin|pos|rope|alibi|mask|freqs|^bias$|^pe$|rel", re.IGNORECASE)
 _TORCHS_OWN = frozenset(nn.Module().__dict__)
+_NOTHING = (0, 0)
 _MODULES = 8
 """Modules followed; per-layer copies grow alike."""
 
@@ -24,29 +25,37 @@ class GrowthWatch:
         others = [module for module in unwrap(unit.module).modules() if any(_kept(module))]
         self._modules = tuple({id(module): module for module in (*own, *others)}.values())[:_MODULES]
         self._containers = tuple(_containers(unwrap(unit.module)))[:_MODULES]
+        self._held = [held for module in self._modules for held in (module._buffers, module.__dict__)]
+        self._places = self._watched_places()
         self._rows = self._measure()
-        self._identities = self._identify()
+        self._marks = self._mark()
         self.bytes = self._weigh()
 
     def look(self) -> tuple[tuple[int, int], ...]:
         """(rows before, rows after) of each positional tensor that grew since the last look."""
-        identities = self._identify()
-        if identities == self._identities:
+        marks = self._mark()
+        if marks == self._marks:
             return ()
-        self._identities = identities
+        self._places = self._watched_places()
+        self._marks = self._mark()
         before, self._rows = self._rows, self._measure()
         self.bytes = self._weigh()
         return tuple((before.get(key, 0), rows) for key, rows in self._rows.items() if rows > before.get(key, 0))
 
-    def _identify(self) -> list[tuple[int, int]]:
-        """Cheap, for every pass: which tensors are held, their first extents, and how much the containers hold."""
-        held_elsewhere = [(id(container), len(container)) for container in self._containers]
-        return held_elsewhere + [
-            (id(value), value.shape[0] if value.dim() else 0)
-            for module in self._modules
-            for held in (module._buffers, module.__dict__)
-            for value in held.values()
-            if value.__class__ is Tensor
+    def _mark(self) -> list[int]:
+        """Cheap, for every pass: what stands in the watched places, how large, and how much modules and lists hold."""
+        marks = list(map(len, self._held))
+        for held, name in self._places:
+            value = held.get(name)
+            marks += (id(value), value.numel()) if value.__class__ is Tensor else _NOTHING
+        for container in self._containers:
+            marks += (id(container), len(container))
+        return marks
+
+    def _watched_places(self) -> list[tuple[dict[str, Any], str]]:
+        """Names that a positional tensor has, or may have one day: places stay when a module gets no new attribute."""
+        return [
+            (held, name) for held in self._held for name in held if name not in _TORCHS_OWN and _POSITIONAL.search(name)
         ]
 
     def _measure(self) -> dict[tuple[int, str], int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from locant.probe.effort import ROTARY_EFFORTS, Chance, Look, attention_efforts, whole_efforts
+from locant.probe.effort import ROTARY_EFFORTS, Chance, Interest, Look, attention_efforts, whole_efforts
 from locant.probe.governor import Governor
 from locant.probe.options import ProbeOptions
 from locant.probe.passes import Pass
@@ -52,20 +52,24 @@ class Looks:
 
     def seen(self, state: Pass) -> None:
         """The attention of this pass was looked at, and met or not."""
-        self._last_seen = (state.number, state.stopwatch.stopped) if state.layers else None
+        self._last_seen = (state.number, state.stopped) if state.layers else None
 
     def covers(self, state: Pass) -> bool:
         """Whether attention was seen lately enough to speak for this pass."""
         if self._last_seen is None:
             return False
         number, stopped = self._last_seen
-        return state.number - number <= _FRESH_PASSES or state.stopwatch.stopped - stopped <= _FRESH_SECONDS
+        return state.number - number <= _FRESH_PASSES or state.stopped - stopped <= _FRESH_SECONDS
 
     def account(self, state: Pass) -> None:
         """Tell the governor what the pass and its looks took. Ask when its device is ready."""
+        host, device = state.stopped - state.started, state.seconds
+        if not state.looks:
+            self._governor.passed(state.kind, max(host, device), state.hook_seconds)
+            return
         looks = [(look, look.seconds) for look in state.looks]
         inside = sum(look.host_seconds for look in state.looks) - state.armed_seconds
-        forward = max(state.stopwatch.host_seconds - inside, state.stopwatch.seconds - sum(s for _, s in looks), 0.0)
+        forward = max(host - inside, device - sum(seconds for _, seconds in looks), 0.0)
         self._governor.passed(state.kind, forward, state.hook_seconds, looks)
 
     def _wished(self, sampler: Sampler, state: Pass, wish: Wish) -> Look | None:
@@ -83,6 +87,8 @@ class Looks:
 
     def _look(self, subject: str, sampler: Sampler, state: Pass, *, wanted: bool) -> Look | None:
         interest = sampler.ask(state.kind, always=wanted)
+        if interest is Interest.NONE:
+            return None
         efforts = ROTARY_EFFORTS if subject == "rotary" else self._usual
         look = self._governor.choose(subject, state.kind, efforts, interest, single=state.phase == "decode")
         return self._begun(look, sampler, state) if look is not None else None
@@ -90,5 +96,5 @@ class Looks:
     def _begun(self, look: Look, sampler: Sampler, state: Pass) -> Look:
         look.timer = self._timer
         sampler.took(state.kind)
-        state.looks.append(look)
+        state.looks += (look,)
         return look

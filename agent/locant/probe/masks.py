@@ -65,6 +65,8 @@ def split_mask(inputs: RowInputs) -> tuple[Tensor, Tensor] | None:
     Cached tokens that a mask shorter than cached + Q does not reach count as real.
     """
     mask, queries, cached = inputs.mask, inputs.queries, inputs.cached
+    if inputs.split is not None:
+        return inputs.split
     if mask is None or mask.shape[1] < queries:
         return None
     keep = (mask != 0).expand(inputs.batch, -1)

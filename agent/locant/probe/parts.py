@@ -78,6 +78,7 @@ class PartHooks:
         state = self._slot.current
         if state is not None and state.bias is None:
             state.bias = bias_rows(kwargs.get("alibi", kwargs.get("position_bias")), self._profile.heads)
+            state.rotary_seen = state.rotary_seen or state.bias is not None
 
     def positions_of_block(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Pre-hook of the first layer in a model without a positional module that we know: layers are told."""
@@ -120,14 +121,16 @@ class PartHooks:
         layer_type = kwargs.get("layer_type", args[2] if len(args) > 2 else None)
         name = f"{layer_type}_inv_freq" if isinstance(layer_type, str) else "inv_freq"
         known = self._frequencies.get((id(module), name)) or self._frequencies.get((id(module), ""))
-        if known is not None:
-            look = state.rotary_look
-            if look is None:
+        if known is None:
+            return
+        look = state.rotary_look
+        if look is None:
+            if known.volatile or self.changed or not known.stays(module):
                 self._look_at_frequencies(state, module, known)
-                return
-            with look.running(state.call.device), torch.no_grad():
-                self._look_at_frequencies(state, module, known)
-                _look_at_waves(state, module, positions, output, known)
+            return
+        with look.running(state.call.device), torch.no_grad():
+            self._look_at_frequencies(state, module, known)
+            _look_at_waves(state, module, positions, output, known)
 
     def _look_at_frequencies(self, state: Pass, module: nn.Module, known: Frequency) -> None:
         """Hash the frequencies when they may change, when a pass is sampled and when the tensor is another one."""
@@ -141,12 +144,12 @@ class PartHooks:
             self.changed = True
         if known.volatile or self.changed or state.rotary_look is not None:
             with torch.no_grad():
-                state.hashed.append(parameters_hash(tensors))
+                state.hashed = (parameters_hash(tensors),)
 
 
 def _look_at_waves(state: Pass, module: nn.Module, positions: Tensor, output: Any, known: Frequency) -> None:
     found = waves(positions, output)
     result = compare(found, known.reference, held_frequencies(module)) if found is not None else None
     if found is not None and result is not None:
-        state.rotary.append(result)
+        state.rotary += (result,)
         state.rotary_dtype = str(found.cos.dtype).removeprefix("torch.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -12,26 +13,27 @@ import torch
 from torch import Tensor, nn
 
 from locant.probe.call import Call
+from locant.probe.device_clock import DeviceClock
 from locant.probe.effort import Look
 from locant.probe.estimates import Kind
 from locant.probe.lookups import LookupMode
-from locant.probe.timing import Stopwatch
 
 if TYPE_CHECKING:
     from locant.probe.keys.sighting import Sighting
 
 
-@dataclass(slots=True)
+@dataclass
 class Pass:
     """What is gathered between the two hooks of a watched module; `depth` counts calls of the module inside itself.
 
-    `kind`: passes of a kind are alike to the samplers. `looks` are those that were chosen; `armed_seconds` is what they
-    took before the stopwatch ran, `opening_seconds` what the first hook took beside, `closing` runs in the second one.
+    Made for every pass: what it does not meet stays with the class. `kind`: passes of a kind are alike to the samplers.
+    Readings of the host's clock: `opened` and `closed` begin and end the hooks, `started` and `stopped` the forward;
+    `armed_seconds` of what lies before it went to `looks`, those that were chosen. `clock`: the device's, on CUDA.
     """
 
     number: int
-    module: nn.Module
-    frame: FrameType
+    module: nn.Module | None
+    frame: FrameType | None
     call: Call
     cached: int | Tensor | None
     cache_id: int
@@ -40,37 +42,55 @@ class Pass:
     kind: Kind
     segments: tuple[tuple[int, ...], ...] | None
     request_ids: tuple[str, ...]
-    stopwatch: Stopwatch = field(init=False)
-    closing: Stopwatch | None = None
-    opening_seconds: float = 0.0
-    armed_seconds: float = 0.0
-    looks: list[Look] = field(default_factory=list)
-    rotary_look: Look | None = None
-    attention_look: Look | None = None
-    covers_attention: bool = False
-    compiled: bool = False
-    depth: int = 0
-    trace: tuple[str, str] = ("", "")
-    positions: Tensor | None = None
-    padding_mask: Tensor | None = None
-    open_memory: Tensor | None = None
-    rotary_seen: bool = False
-    rotary_dtype: str = ""
-    rotary: list[Tensor] = field(default_factory=list)
-    hashed: list[Tensor] = field(default_factory=list)
-    bias: Tensor | None = None
-    wrong_buckets: Tensor | None = None
-    layers: list[Any] = field(default_factory=list)
-    keys_seen: bool = False
-    sighting: Sighting | None = None
+    clock: DeviceClock | None = field(default=None, init=False)
+    opened: float = field(default=0.0, init=False)
+    started: float = field(default=0.0, init=False)
+    stopped: float = field(default=0.0, init=False)
+    closed: float = field(default=0.0, init=False)
+    armed_seconds: float = field(default=0.0, init=False)
+    looks: tuple[Look, ...] = field(default=(), init=False)
+    rotary_look: Look | None = field(default=None, init=False)
+    attention_look: Look | None = field(default=None, init=False)
+    covers_attention: bool = field(default=False, init=False)
+    compiled: bool = field(default=False, init=False)
+    depth: int = field(default=0, init=False)
+    trace: tuple[str, str] = field(default=("", ""), init=False)
+    positions: Tensor | None = field(default=None, init=False)
+    padding_mask: Tensor | None = field(default=None, init=False)
+    open_memory: Tensor | None = field(default=None, init=False)
+    rotary_seen: bool = field(default=False, init=False)
+    rotary_dtype: str = field(default="", init=False)
+    rotary: tuple[Tensor, ...] = field(default=(), init=False)
+    hashed: tuple[Tensor, ...] = field(default=(), init=False)
+    bias: Tensor | None = field(default=None, init=False)
+    wrong_buckets: Tensor | None = field(default=None, init=False)
+    layers: Sequence[Any] = field(default=(), init=False)
+    keys_seen: bool = field(default=False, init=False)
+    sighting: Sighting | None = field(default=None, init=False)
+
+    @property
+    def host_seconds(self) -> float:
+        """The forward on the host's clock."""
+        return self.stopped - self.started
+
+    @property
+    def seconds(self) -> float:
+        """The forward: on CUDA by the device's clock, once that was read."""
+        return self.clock.forward_seconds if self.clock is not None else self.stopped - self.started
 
     @property
     def hook_seconds(self) -> float:
         """What the two hooks of the pass took beside its looks; on a device at least what they had it do."""
-        if self.closing is None:
-            return self.opening_seconds
-        host = self.closing.stopped - self.stopwatch.stopped
-        return self.opening_seconds + max(host, self.closing.seconds)
+        closing = self.closed - self.stopped
+        if self.clock is not None:
+            closing = max(closing, self.clock.closing_seconds)
+        return self.started - self.opened - self.armed_seconds + closing
+
+    def let_go(self) -> None:
+        """Hold nothing of the model's any longer: its output must not live until the agent's thread comes round."""
+        call = self.call
+        self.module = self.frame = self.bias = self.padding_mask = self.positions = self.open_memory = None
+        call.ids = call.mask = call.positions = call.token_types = call.cache = call.memory = call.memory_mask = None
 
     @property
     def is_whole(self) -> bool:
@@ -79,9 +99,7 @@ class Pass:
 
     def forget_device(self) -> None:
         """Answer with the host's times from now on: the device failed, or nobody waits for it."""
-        self.stopwatch.forget_device()
-        if self.closing is not None:
-            self.closing.forget_device()
+        self.clock = None
         for look in self.looks:
             look.forget_device()
 

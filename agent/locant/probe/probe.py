@@ -30,7 +30,7 @@ from locant.probe.profile import describe, name_of, version_of
 from locant.probe.rules import row_rules
 from locant.probe.streams import counted
 from locant.probe.structure import require_module, units
-from locant.probe.timing import Stopwatch, peak_bytes
+from locant.probe.timing import peak_bytes
 from locant.probe.wishes import Wishes
 from locant.wire.channel import Channel
 
@@ -168,15 +168,17 @@ class Probe:
     # --- on the model's thread
 
     def _finish(self, capture: UnitCapture, state: Pass, output: Any) -> None:
-        done, closing = None, Stopwatch(state.call.device, self._shared.timer)
+        done, clock = None, state.clock
         if len(self._pending) >= _PENDING:
             self._dropped["queue_full"] += 1
             state.forget_device()
+            state.let_go()
         else:
+            if clock is not None and (state.looks or capture.closing_times.wants(state.kind)):
+                clock.between()
             done = finish(capture, state, output, self._shared.book, self._clock())
-        closing.stop(state.call.device)
-        state.closing = closing
-        if done is None or not closing.on_device:
+        state.closed = self._shared.timer()
+        if done is None or clock is None:
             capture.looks.account(state)
         if done is not None:
             self._pending.append(done)
@@ -198,9 +200,12 @@ class Probe:
             return True
 
     def _hand_over(self, done: Finished) -> None:
-        clear_ids, on_device = self.options.request_ids_in_clear, done.state.stopwatch.on_device
+        clear_ids, state = self.options.request_ids_in_clear, done.state
+        on_device = state.clock is not None
         try:
-            arrived = done.shipment.arrive() if done.shipment is not None else {}
+            arrived = done.arrive()
+            if state.clock is not None:
+                done.capture.closing_times.read(state.clock, state.kind)
             self._offer(
                 forward_facts(done, arrived, model_id=self.model_id, peak_bytes=self._peak_bytes, clear_ids=clear_ids)
             )
@@ -208,14 +213,15 @@ class Probe:
                 self._offer(layer)
         except Exception as error:
             self._guard.failed("positions", error)
-            done.inputs = None
-            done.state.forget_device()
+            done.lost = True
+            state.forget_device()
             self._offer(forward_facts(done, {}, model_id=self.model_id, peak_bytes=0, clear_ids=clear_ids))
         if on_device:
-            done.capture.looks.account(done.state)
+            done.capture.looks.account(state)
 
     def _tend(self) -> None:
         """What is done every second or five: re-audit after a change, memory, the probe's own health."""
+        self.governor.settle()
         now = self._clock()
         if now >= self._next_slow:
             self._next_slow = now + _SLOW_SECONDS

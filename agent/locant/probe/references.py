@@ -20,11 +20,20 @@ _FULL = 4
 
 @dataclass(slots=True)
 class Frequency:
-    """One inverse-frequency tensor: its reference, whether it may change by right, and which tensor it was last."""
+    """One inverse-frequency tensor: its reference, whether it may change by right, and which tensor it was last.
+
+    `first`: the name of its module's first one, which stands for all of them.
+    """
 
     reference: Reference
     volatile: bool
     identity: tuple[int, int]
+    first: str
+
+    def stays(self, module: nn.Module) -> bool:
+        """Whether the module holds the tensor that it held, as it was. Asked in every pass."""
+        tensor = module._buffers.get(self.first)
+        return tensor is not None and identity(tensor) == self.identity
 
 
 def frequency_book(unit: Unit) -> dict[tuple[int, str], Frequency]:
@@ -32,10 +41,12 @@ def frequency_book(unit: Unit) -> dict[tuple[int, str], Frequency]:
     book: dict[tuple[int, str], Frequency] = {}
     config = text_config(unit.module)
     for part in unit.rotaries:
-        for name in inv_freq_names(part.module):
+        names = inv_freq_names(part.module)
+        for name in names:
             rope = rope_of(part.module, name, config)
             reference = reference_for(part.module, name, rope)
-            entry = Frequency(reference, rope is None or depends_on_length(rope), identity(getattr(part.module, name)))
+            volatile = rope is None or depends_on_length(rope)
+            entry = Frequency(reference, volatile, identity(getattr(part.module, name)), names[0])
             book[id(part.module), name] = entry
             book.setdefault((id(part.module), ""), entry)
     return book

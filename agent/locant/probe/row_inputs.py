@@ -29,7 +29,8 @@ class RowInputs:
     """What one pass was given and did. Q queries of B sequences, everything on one device. Treated as a value.
 
     `ids` int [B, Q]; `positions` int [1|B, Q] or [axes, 1|B, Q], as they reached the table or the rotary module; `mask`
-    any dtype [1|B, L], non-zero keeps, L = Q or cached + Q or more; `opaque_mask`: there is another mask that cannot be
+    any dtype [1|B, L], non-zero keeps, L = Q or cached + Q or more; `split`: what of it matters, where that is all that
+    is there (see `masks.split_mask`); `opaque_mask`: there is another mask that cannot be
     read per token; `cached` tokens before this call, an int or an integer tensor of no dimension; `token_types` int
     [1|B, Q]; `starts` bool [B, Q]: whether the n-th real token of the row opens a declared segment.
     """
@@ -40,7 +41,13 @@ class RowInputs:
     ids: Tensor | None = None
     positions: Tensor | None = None
     mask: Tensor | None = None
+    split: tuple[Tensor, Tensor] | None = None
     opaque_mask: bool = False
     cached: int | Tensor = 0
     token_types: Tensor | None = None
     starts: Tensor | None = None
+
+    @property
+    def masked(self) -> bool:
+        """Whether there is a mask that says of each token whether it counts."""
+        return self.mask is not None or self.split is not None

@@ -15,6 +15,26 @@ def cuda_event(*, timing: bool = False) -> Any:
     return make(enable_timing=timing)
 
 
+_EVENTS = 256
+_events: dict[tuple[torch.device, bool], list[Any]] = {}
+"""Events that were read and may be recorded again: making and destroying one is a call of the driver each."""
+
+
+def take_event(device: torch.device, *, timing: bool) -> Any:
+    """An event that nobody else holds."""
+    try:
+        return _events[device, timing].pop()
+    except (KeyError, IndexError):
+        return cuda_event(timing=timing)
+
+
+def give_event(device: torch.device, event: Any, *, timing: bool) -> None:
+    """Nobody will ask this event any more."""
+    free = _events.setdefault((device, timing), [])
+    if len(free) < _EVENTS:
+        free.append(event)
+
+
 class Stopwatch:
     """Started at construction. `seconds` answers once `ready`, and never waits.
 

@@ -1,9 +1,9 @@
 """Results on their way from the device to the host: copied behind the pass, picked up by the agent's thread.
 
-On CUDA what a pass sends is packed into one buffer on the model's stream, by one kernel: after that the model may write
-over its caches and masks. The copy to the host runs on a side stream, which waits for the model's and never the other
-way round. The buffer is held here until the copy is over, so that nothing else is put in its place meanwhile; no
-`record_stream` is needed, and freeing it is no call to the device.
+On CUDA what a pass sends is packed into one buffer on the model's stream, by one kernel for each type of numbers: after
+that the model may write over its caches and masks. The copy to the host runs on a side stream, which waits for the
+model's and never the other way round. The buffer is held here until the copy is over, so that nothing else is put in
+its place meanwhile; no `record_stream` is needed, and freeing it is no call to the device.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from locant.probe.attention.contract import LayerStatistics
-from locant.probe.timing import cuda_event
+from locant.probe.device_clock import DeviceClock
+from locant.probe.timing import give_event, take_event
 
 
 class Shipment:
@@ -28,12 +29,18 @@ class Shipment:
 
     __slots__ = ("_parcels", "_tensors")
 
-    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+    def __init__(self, tensors: Mapping[str, Tensor], clock: DeviceClock | None = None) -> None:
+        """Under way at once. `clock` is stopped when everything is packed; the copy of its device waits for that."""
         self._tensors = {name: tensor for name, tensor in tensors.items() if not tensor.is_cuda}
-        devices = {tensor.device for tensor in tensors.values() if tensor.is_cuda}
+        packed = {
+            device: pack({name: tensor for name, tensor in tensors.items() if tensor.device == device})
+            for device in {tensor.device for tensor in tensors.values() if tensor.is_cuda}
+        }
+        if clock is not None:
+            clock.stop()
         self._parcels = [
-            _Parcel({name: tensor for name, tensor in tensors.items() if tensor.device == device}, device)
-            for device in devices
+            _Parcel(parcel, device, clock.end if clock is not None and clock.device == device else None)
+            for device, parcel in packed.items()
         ]
 
     @property
@@ -59,9 +66,14 @@ class Packed:
 
 def pack(tensors: Mapping[str, Tensor]) -> Packed:
     """The tensors, which are on one device, in a buffer of their own."""
-    named = sorted(tensors.items(), key=lambda item: -item[1].element_size())
-    flat = torch.cat([_bytes_of(tensor) for _, tensor in named])
-    return Packed(flat, tuple((name, tensor.dtype, tensor.shape) for name, tensor in named))
+    kinds: dict[torch.dtype, list[tuple[str, Tensor]]] = {}
+    for name, tensor in tensors.items():
+        kinds.setdefault(tensor.dtype, []).append((name, tensor))
+    widest_first = sorted(kinds.values(), key=lambda named: -named[0][1].element_size())
+    flat = [torch.cat([tensor.detach().reshape(-1) for _, tensor in named]) for named in widest_first]
+    places = tuple((name, tensor.dtype, tensor.shape) for named in widest_first for name, tensor in named)
+    buffers = [one.view(torch.uint8) for one in flat]
+    return Packed(buffers[0] if len(buffers) == 1 else torch.cat(buffers), places)
 
 
 def unpack(packed: Packed) -> dict[str, Tensor]:
@@ -74,27 +86,25 @@ def unpack(packed: Packed) -> dict[str, Tensor]:
     return found
 
 
-def _bytes_of(tensor: Tensor) -> Tensor:
-    flat = tensor.detach().reshape(-1).contiguous()
-    if flat.stride(0) != 1:  # of one element or none, which torch calls contiguous whatever its stride
-        flat = flat.as_strided(flat.shape, (1,))
-    return flat.view(torch.uint8)
-
-
 class _Parcel:
     """What one CUDA device sends."""
 
-    __slots__ = ("_event", "_host", "_packed")
+    __slots__ = ("_device", "_event", "_host", "_packed")
 
-    def __init__(self, tensors: Mapping[str, Tensor], device: torch.device) -> None:
-        self._packed = pack(tensors)
-        host = torch.empty(self._packed.flat.shape, dtype=torch.uint8, pin_memory=True)
-        self._host = Packed(host, self._packed.places)
-        self._event = cuda_event()
+    def __init__(self, packed: Packed, device: torch.device, packed_by: Any) -> None:
+        """`packed_by`: an event of the model's stream after the packing; None makes one."""
+        self._packed = packed
+        host = torch.empty(packed.flat.shape, dtype=torch.uint8, pin_memory=True)
+        self._host = Packed(host, packed.places)
+        self._device = device
+        self._event = take_event(device, timing=False)
         side = side_stream(device)
-        side.wait_stream(torch.cuda.current_stream(device))
+        if packed_by is not None:
+            side.wait_event(packed_by)
+        else:
+            side.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(side):
-            host.copy_(self._packed.flat, non_blocking=True)
+            host.copy_(packed.flat, non_blocking=True)
         self._event.record(side)
 
     @property
@@ -102,6 +112,8 @@ class _Parcel:
         return bool(self._event.query())
 
     def open(self) -> dict[str, Tensor]:
+        """Once only: its event goes to the next one."""
+        give_event(self._device, self._event, timing=False)
         return unpack(self._host)
 
 

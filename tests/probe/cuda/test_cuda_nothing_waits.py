@@ -19,7 +19,7 @@ from locant.probe.attention.reference import dense_scores
 from locant.probe.attention.strata import sample_rows
 from locant.probe.call import Call
 from locant.probe.context import pass_context
-from locant.probe.decode import decode_columns
+from locant.probe.masks import split_mask
 from locant.probe.passes import Pass
 from locant.probe.places import places
 from locant.probe.rotary import Waves, compare, parameters_hash
@@ -127,8 +127,9 @@ def test_the_reduction_of_rows_waits_for_nothing(rules: RowRules, given_inputs: 
         whole = places(given_inputs, rules, whole=True)
         assert stands is not None
         assert whole is not None
-        if given_inputs.queries == 1:
-            reduced["columns"] = decode_columns(given_inputs)
+        split = split_mask(given_inputs)
+        if split is not None:
+            reduced |= {"kept": split[0], "before": split[1]}
         pack({**reduced, "places": stands, "whole": whole})
 
 

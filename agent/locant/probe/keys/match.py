@@ -36,6 +36,11 @@ class Carried:
     written: int
 
 
+def alike(one: Tensor, other: Tensor) -> Tensor:
+    """bool: whether keys are the same, but for rounding."""
+    return apart(one, other) <= _SAME
+
+
 def carried(
     now: Tensor, own: Sequence[Known], others: Sequence[Known], start: int, frequencies: Callable[[], Sequence[Tensor]]
 ) -> Carried | None:

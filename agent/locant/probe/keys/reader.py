@@ -9,9 +9,10 @@ from torch import Tensor
 
 from locant.observation import ModelProfile
 from locant.probe import families as fam
+from locant.probe.call import Call
 from locant.probe.effort import Interest
 from locant.probe.keys.sighting import Sighting
-from locant.probe.keys.tail import CACHES, SLOTS, Tail, column, cut, filled, first_rotating_layer, stored_keys
+from locant.probe.keys.tail import CACHES, SLOTS, Tail, cut, filled, first_rotating_layer, stored_keys
 from locant.probe.keys.trust import Stock
 from locant.probe.passes import Pass
 from locant.probe.sampling import Sampler
@@ -42,25 +43,29 @@ class KeyReader:
         """After a pass: compare if its turn has come, and remember."""
         if self._layer is None or not state.cache_id or cache is None:
             return
-        before = self._tails.pop(state.cache_id, None) or self._tails.get(state.cache_parent)
-        keys = stored_keys(cache, self._layer) if self._stock.keeps_what_it_was_given(cache) else None
-        if keys is None or state.cached is None or _elsewhere(keys, cache, state):
+        tails, call, cached = self._tails, state.call, state.cached
+        before = tails.pop(state.cache_id, None) or tails.get(state.cache_parent)
+        layer = self._stock.layer_of(cache)
+        stored = stored_keys(layer) if layer is not None else None
+        if stored is None or cached is None or _elsewhere(stored[0], cache, call):
             return
-        cached, queries = state.cached, state.call.queries
-        end = filled(keys, cached, queries)
-        tail = Tail(state.number, cached + queries if isinstance(cached, int) else None, cut(keys, end, SLOTS))
+        (keys, shape), queries = stored, call.queries
+        end = filled(shape[2], cached, queries)
+        tokens = cached + queries if isinstance(cached, int) else None
+        slots = min(SLOTS, end) if isinstance(end, int) else SLOTS
+        tail = Tail(state.number, tokens, slots, cut(keys, shape, end, SLOTS))
         state.keys_seen = True
         if before is not None and self._takes(state, before):
-            state.sighting = _look(state, before, tail, keys, end)
-        self._tails[state.cache_id] = tail
-        while len(self._tails) > CACHES:
-            self._tails.pop(next(iter(self._tails)), None)
+            state.sighting = _look(state, before, tail, stored, end)
+        tails[state.cache_id] = tail
+        while len(tails) > CACHES:
+            tails.pop(next(iter(tails)), None)
 
     def _takes(self, state: Pass, before: Tail) -> bool:
         cached = state.cached
         if isinstance(cached, int) and cached == 0:
             return False
-        if before.keys.device.type == "cpu":
+        if before.keys.is_cpu:
             return True
         self._breaks = min(self._breaks + _BREAK_SHARE, _FIRST_BREAKS)
         if isinstance(cached, int) and before.tokens is not None and cached != before.tokens and self._breaks >= 1:
@@ -72,29 +77,20 @@ class KeyReader:
         return True
 
 
-def _look(state: Pass, before: Tail, tail: Tail, keys: Tensor, end: int | Tensor) -> Sighting | None:
-    queries, kept = state.call.queries, tail.keys.shape[1]
-    if queries < kept:
-        return Sighting(before, tail.keys, kept - queries - 1, _shown(state))
+def _look(
+    state: Pass, before: Tail, tail: Tail, stored: tuple[Tensor, torch.Size], end: int | Tensor
+) -> Sighting | None:
+    queries = state.call.queries
+    if queries < tail.slots:
+        return Sighting(before, tail.keys, tail.slots - queries - 1)
     if isinstance(end, int) and end <= queries:
         return None
-    return Sighting(before, cut(keys, end - queries, 1), 0, _shown(state))
+    return Sighting(before, cut(*stored, end - queries, 1), 0)
 
 
-def _elsewhere(keys: Tensor, cache: Any, state: Pass) -> bool:
+def _elsewhere(keys: Tensor, cache: Any, call: Call) -> bool:
     """On their way between host and device: what lies there may be half written."""
-    device = state.call.device
-    moving = bool(getattr(cache, "offloading", False)) and device is not None and device.type != "cpu"
-    return moving or device is None or keys.device.type != device.type
-
-
-def _shown(state: Pass) -> Tensor | None:
-    """The caller's 2-D mask at the slot before this call's own, counted from both ends."""
-    mask = state.call.mask
-    if mask is None or mask.shape[1] <= state.call.queries:
-        return None
-    from_end = mask.shape[1] - state.call.queries - 1
-    from_start = state.cached - 1 if isinstance(state.cached, int) else from_end
-    if from_start == from_end or not 0 <= from_start < from_end:
-        return column(mask, from_end)
-    return torch.cat([column(mask, from_end), column(mask, from_start)])
+    if call.on_host:
+        return not keys.is_cpu
+    device = call.device
+    return bool(getattr(cache, "offloading", False)) or device is None or keys.device.type != device.type

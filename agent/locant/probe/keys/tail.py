@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,51 +16,50 @@ _LAYERS = 8
 _ATTENDING = ("full_attention", "sliding_attention")
 
 
-@dataclass(frozen=True, slots=True)
-class Tail:
+class Tail(NamedTuple):
     """The newest keys of a cache as a pass left them, [rows, up to SLOTS, head size], the newest last.
 
-    `tokens`: what the cache then held by its own count; None where only the device knows.
+    A tuple, for it is made in every pass. `slots`: how many of a row. `tokens`: what the cache then held by its own
+    count; None where only the device knows.
     """
 
     pass_number: int
     tokens: int | None
+    slots: int
     keys: Tensor
 
 
-def stored_keys(cache: Any, layer: int) -> Tensor | None:
-    """Keys [B, heads, slots, size] of a layer of a cache; None for forms that are not known."""
-    own = getattr(cache, "self_attention_cache", cache)
-    layers = getattr(own, "layers", None)
-    if layers is None or not layer < len(layers):
+def stored_keys(layer: Any) -> tuple[Tensor, torch.Size] | None:
+    """Keys [B, heads, slots, size] of a layer of a cache and their shape; None for forms that are not known."""
+    keys = getattr(layer, "keys", None)
+    if not isinstance(keys, Tensor) or not keys.is_floating_point():
         return None
-    keys = getattr(layers[layer], "keys", None)
-    known = isinstance(keys, Tensor) and keys.dim() == 4 and keys.is_floating_point() and keys.numel() > 0
-    return keys if known else None
+    shape = keys.shape
+    return (keys, shape) if len(shape) == 4 and 0 not in shape else None
 
 
-def written_by(cache: Any, layer: int) -> tuple[type, type]:
-    """The classes that decide what is kept of a key and what attention is handed."""
-    own = getattr(cache, "self_attention_cache", cache)
-    return type(own), type(own.layers[layer])
-
-
-def filled(keys: Tensor, cached: int | Tensor, queries: int) -> int | Tensor:
+def filled(slots: int, cached: int | Tensor, queries: int) -> int | Tensor:
     """Slots in use after a call: all of a growing cache, the counted ones of a static one."""
-    slots = keys.shape[2]
     return min(slots, cached + queries) if isinstance(cached, int) else (cached + queries).clamp_max(slots)
 
 
-def cut(keys: Tensor, end: int | Tensor, count: int) -> Tensor:
-    """A copy of the `count` slots before `end` in the first head, [rows, count, size]. Does not wait for the device."""
-    rows, size = min(keys.shape[0], ROWS), keys.shape[3]
-    row, _, slot, channel = keys.stride()
-    if isinstance(end, int):
-        first = max(end - count, 0)
-        shape, steps = (rows, end - first, size), (row, slot, channel)
-        return torch.as_strided_copy(keys, shape, steps, keys.storage_offset() + first * slot)
-    slots = torch.arange(-count, 0, device=keys.device) + end
-    return keys[:rows, 0].index_select(1, slots.clamp_min(0))
+def cut(keys: Tensor, shape: torch.Size, end: int | Tensor, count: int) -> Tensor:
+    """A copy of the `count` slots before `end` in the first head, [rows, count, size]. Does not wait for the device.
+
+    One operation. `shape` is that of the keys; what can be told from it is not asked of torch again: in a pass each
+    question costs microseconds, because nothing of the answer is in the processor's caches.
+    """
+    if not isinstance(end, int):
+        slots = torch.arange(-count, 0, device=keys.device) + end
+        return keys[:ROWS, 0].index_select(1, slots.clamp_min(0))
+    first = end - count if end > count else 0
+    rows, heads, slots_held, size = shape
+    if keys.is_contiguous():
+        row, slot, channel, offset = heads * slots_held * size, size, 1, keys.storage_offset()
+    else:
+        (row, _, slot, channel), offset = keys.stride(), keys.storage_offset()
+    wanted = (rows if rows < ROWS else ROWS, end - first, size)
+    return torch.as_strided_copy(keys, wanted, (row, slot, channel), offset + first * slot)
 
 
 def column(mask: Tensor, index: int) -> Tensor:

@@ -6,8 +6,6 @@ from typing import Any
 
 from torch import nn
 
-from locant.probe.keys.tail import written_by
-
 _LIBRARY = "transformers."
 
 
@@ -21,23 +19,30 @@ class Stock:
         self._attention = (
             [m for m in model.modules() if getattr(m, "layer_idx", None) == layer] if layer is not None else []
         )
+        self._forwards = [(module, type(module), type(module).forward) for module in self._attention]
+        self._stock = bool(self._attention) and all(_own(kind, "forward") for _, kind, _ in self._forwards)
         self._known: dict[tuple[type, type], bool] = {}
         self._layer = layer or 0
 
-    def keeps_what_it_was_given(self, cache: Any) -> bool:
-        """Whether this cache's keys are those that attention sees."""
+    def layer_of(self, cache: Any) -> Any:
+        """The cache's layer whose keys are those that attention sees; None where they may be others."""
+        own = getattr(cache, "self_attention_cache", cache)
         try:
-            kinds = written_by(cache, self._layer)
+            layer = own.layers[self._layer]
         except (AttributeError, IndexError, TypeError):
-            return False
+            return None
+        kinds = type(own), type(layer)
         known = self._known.get(kinds)
         if known is None:
             known = self._known[kinds] = all(_own(kind, "update") for kind in kinds)
-        return known and bool(self._attention) and all(map(_is_stock, self._attention))
+        return layer if known and self._stock and self._unchanged() else None
 
-
-def _is_stock(module: nn.Module) -> bool:
-    return "forward" not in module.__dict__ and _own(type(module), "forward")
+    def _unchanged(self) -> bool:
+        """Whether nobody has put another forward in the place of the library's. Asked in every pass."""
+        for module, kind, forward in self._forwards:
+            if "forward" in module.__dict__ or kind.forward is not forward:
+                return False
+        return True
 
 
 def _own(kind: type, method: str) -> bool:
