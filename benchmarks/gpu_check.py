@@ -218,18 +218,18 @@ def scale_of(name: str, layer: Layer) -> float:
 
 
 def copy_bandwidth(bench: Bench) -> float:
-    """Bytes a second that the device reads while it copies a large buffer."""
+    """Bytes a second that go to and from memory while the device copies a large buffer."""
     count = 1 << (22 if bench.quick else 29)
     source = torch.empty(count, dtype=torch.uint8, device=bench.device)
     target = torch.empty_like(source)
     best = min(seconds(bench, lambda: target.copy_(source), 3) for _ in range(5))
-    return count / best
+    return 2 * count / best
 
 
 def layers(bench: Bench) -> Iterator[Line]:
     """One layer at every length: the statistics alone, everything a look does, memory, and the floor."""
     bandwidth = copy_bandwidth(bench)
-    yield Line("read bandwidth while copying", f"{bandwidth / 1e9:.0f} GB/s")
+    yield Line("copy bandwidth", f"{bandwidth / 1e9:.0f} GB/s")
     profile = describe(
         GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=16, bos_token_id=1, eos_token_id=2))
     )
