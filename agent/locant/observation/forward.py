@@ -90,3 +90,4 @@ class ForwardFacts:
     position_columns: tuple[int, ...] = ()
     positions: tuple[tuple[int, ...], ...] = ()
     whole: bool = False  # every layer's attention was looked at, as the agent asked
+    across: bool = False  # attention runs down the columns of the batch, positions along its rows

@@ -31,6 +31,8 @@ _ROLES = {
 }
 """What the parameters of forward functions are called, and what they are to us."""
 
+_INTEGERS = (torch.int64, torch.int32)
+
 
 @dataclass
 class Call:
@@ -100,7 +102,17 @@ def bind(names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]) -
     for name, value in given.items():
         if value is not None and name in _TAKERS:
             _TAKERS[name](call, value)
+    if not call.batch:
+        _tokens_by_shape(call, given)
     return call
+
+
+def _tokens_by_shape(call: Call, given: Mapping[str, Any]) -> None:
+    """Where no name says what the tokens are: the first table of integers whose name says nothing."""
+    for name, value in given.items():
+        if name not in _ROLES and isinstance(value, Tensor) and value.dim() == 2 and value.dtype in _INTEGERS:
+            _tokens(call, value)
+            return
 
 
 def _tokens(call: Call, value: Any) -> None:
@@ -192,6 +204,8 @@ def fit_positions(positions: Tensor | None, batch: int, queries: int) -> Tensor 
     """Positions as [1|B, Q] or [axes, 1|B, Q]; None when their shape says something else."""
     if positions is None or not positions.numel():
         return None
+    if positions.shape == (queries, batch) and batch != queries:
+        return positions.t()  # asked for inside a model that turned its tokens
     if positions.shape[-1] != queries:
         flat = positions.numel() in (queries, batch * queries) and positions.dim() <= 2
         return positions.reshape(-1, queries) if flat else None

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from locant.observation import ModelProfile
 from locant.probe import families as fam
 from locant.probe.attention.contract import LayerStatistics, PassContext
+from locant.probe.axes import Axes
 from locant.probe.caches import CacheBook, cache_length
 from locant.probe.call import Call, bind, parameter_names, takes
 from locant.probe.compiled import in_compiled_model, is_wrapper
@@ -82,6 +83,7 @@ class UnitCapture:
         self.keys = KeyReader(unit, profile, options.key_rate)
         self.key_follower = KeyFollower(lambda: steady_frequencies(unit), several_axes=profile.scheme == fam.MROPE)
         self.has_config = getattr(unwrap(unit.module), "config", None) is not None
+        self.axes = Axes()
         self.causal = profile.causal and not unit.encoder
         self.two_way = profile.family in fam.FAMILIES.keys() - fam.LOOKING_BACK and (
             unit.encoder or profile.kind == fam.ENCODER

@@ -58,6 +58,7 @@ def forward_facts(
         seen=tuple(_seen(done, inputs)),
         **_places(arrived),
         whole=state.is_whole,
+        across=state.across,
         trace_id=state.trace[0],
         span_id=state.trace[1],
         keys=done.capture.key_follower.take(state, rows, arrived),

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from locant.probe import families as fam
 from locant.probe.alibi import positions_from
+from locant.probe.axes import one_for_each_row
 from locant.probe.call import Call, fit_positions
 from locant.probe.masks import split_mask
 from locant.probe.passes import Pass
@@ -38,17 +39,18 @@ def gather(capture: UnitCapture, state: Pass) -> dict[str, Tensor]:
     Instead of a large mask of a decode step `kept` and `before`, see `RowInputs.split`. Positions that the model made
     itself are nobody's to write into, and are no copies.
     """
-    call = state.call
+    given = call = state.call
     found: dict[str, Tensor] = {}
     if not call.batch:
         return found
     if not capture.has_config:
-        call = state.call = upright(state)
+        capture.axes.learn(call, state.layers)
+        call = state.call = capture.axes.upright(call, state.positions, state.padding_mask)
     if call.ids is not None:
         found["ids"] = _own(call.ids)
     if call.mask is not None or state.padding_mask is not None:
         found |= _mask(call, state)
-    positions = _positions(capture, state)
+    positions = _placed(capture, given, state)
     if positions is not None:
         found["positions"] = _own(positions) if call.numbered or call.counted else positions
     if call.token_types is not None and capture.rules.token_types:
@@ -125,16 +127,19 @@ def _split(call: Call, mask: Tensor, cached: int | Tensor | None) -> dict[str, T
     return {"kept": split[0], "before": split[1]} if split is not None else {}
 
 
-def upright(state: Pass) -> Call:
-    """Plain torch modules may take [sequence, batch]: the table's rows or the padding mask tell."""
-    call = state.call
-    if call.ids is None or call.batch == call.queries:
-        return call
-    swapped = (call.queries, call.batch)
-    by_mask = state.padding_mask is not None and tuple(state.padding_mask.shape) == swapped
-    by_mask = by_mask or call.masks_columns
-    by_table = state.positions is not None and state.positions.numel() == call.batch and state.positions.dim() < 2
-    return call.transposed() if by_mask or by_table else call
+def _placed(capture: UnitCapture, given: Call, state: Pass) -> Tensor | None:
+    """Positions beside the tokens of `state.call`, and whether they contradict what attention takes for a sequence."""
+    positions, call, axes = _positions(capture, state), state.call, capture.axes
+    if positions is None or call.queries == 1:
+        return positions
+    if capture.has_config:
+        return one_for_each_row(positions, call)
+    if positions is not given.positions:
+        positions = axes.placed(given, positions)
+    if axes.down is False and call.batch != call.queries:
+        positions = one_for_each_row(positions, call)
+    state.across = call is given and axes.across(call, positions)
+    return positions
 
 
 def _positions(capture: UnitCapture, state: Pass) -> Tensor | None:

@@ -40,7 +40,9 @@ class PartHooks:
         """Pre-hook of a plain table: the argument is the index."""
         state = self._slot.current
         index = args[0] if args else kwargs.get("input")
-        if state is not None and state.positions is None and isinstance(index, Tensor):
+        if state is None or not isinstance(index, Tensor):
+            return
+        if state.positions is None or _is_one_beside_many(state.positions, index):
             state.positions = index
 
     def table_opens(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
@@ -145,6 +147,11 @@ class PartHooks:
         if known.volatile or self.changed or state.rotary_look is not None:
             with torch.no_grad():
                 state.hashed = (parameters_hash(tensors),)
+
+
+def _is_one_beside_many(first: Tensor, later: Tensor) -> bool:
+    """Whether a table was asked for a single place, such as a class token's, and then for those of the tokens."""
+    return bool(first.dim() and later.dim() and first.shape[-1] == 1 < later.shape[-1])
 
 
 def _look_at_waves(state: Pass, module: nn.Module, positions: Tensor, output: Any, known: Frequency) -> None:

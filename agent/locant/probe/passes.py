@@ -53,6 +53,7 @@ class Pass:
     attention_look: Look | None = field(default=None, init=False)
     covers_attention: bool = field(default=False, init=False)
     compiled: bool = field(default=False, init=False)
+    across: bool = field(default=False, init=False)
     depth: int = field(default=0, init=False)
     trace: tuple[str, str] = field(default=("", ""), init=False)
     positions: Tensor | None = field(default=None, init=False)

@@ -15,7 +15,7 @@ from locant.probe.attention.compiled.site import read
 from locant.probe.attention.flex import UnreadableError
 from locant.probe.attention.functions import function_call
 from locant.probe.attention.interface import kernel_call
-from locant.probe.attention.met import Met
+from locant.probe.attention.met import TURNED, Met
 from locant.probe.attention.modules import OwnAttention
 from locant.probe.attention.profiler import PassProfiler
 from locant.probe.effort import Look
@@ -111,7 +111,7 @@ class Armed:
         if met.told is None:
             return profiler
         if self._told is None or not _same(self._told[0], met.told):
-            self._told = met.told, profiler.in_context(met.context)
+            self._told = met.told, profiler.in_context(met.context, turned=met.told is TURNED)
         return self._told[1]
 
     @contextmanager

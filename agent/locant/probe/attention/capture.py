@@ -56,7 +56,7 @@ class AttentionCapture:
         self._modules = tuple(model.modules())
         self._own = own_attention(model, named=seams.uses_interface(model))
         self._targets = _targets(model, profile)
-        self._columns = any(isinstance(m, nn.MultiheadAttention) and not m.batch_first for m in model.modules())
+        self._columns = getattr(model, "config", None) is None
         self._thread = threading.local()
         self._closed = False
 

@@ -55,6 +55,7 @@ class LayerStatistics:
     (window_excess, window_deficit, future_visible, self_blind, pads_visible, cross_visible, future_hidden),
     `observation.ABSENT` where it could not be judged. `heat`: float32 [bins, bins] for one head, with `heat_rows`
     int64 [bins]. `window`: of the layer, 0 for none; `mask`: how the call limits what is seen, see `limits_of`.
+    `turned`: the call's sequences are the columns of the tokens, as the pass's context has them.
     """
 
     layer: int
@@ -68,6 +69,7 @@ class LayerStatistics:
     heat_rows: torch.Tensor | None = None
     window: int = 0
     mask: str = ""
+    turned: bool = False
 
 
 LINEAR = (

@@ -14,7 +14,7 @@ from locant.probe.attention.contract import PassContext
 from locant.probe.attention.flash import flash_call
 from locant.probe.attention.flex import flex_call
 from locant.probe.attention.kernels import FLASH, FLEX
-from locant.probe.attention.met import Met
+from locant.probe.attention.met import TURNED, Met
 from locant.probe.attention.shards import on_this_rank
 from locant.probe.attention.unpadded import turned
 
@@ -43,7 +43,7 @@ def function_call(
         return Met(found, context)
     other = turned(context) if columns else None
     found = _torch_call(name, args, kwargs, other, heads) if other is not None else None
-    return Met(found, other, "turned") if found is not None and other is not None else None
+    return Met(found, other, TURNED) if found is not None and other is not None else None
 
 
 def _torch_call(

@@ -8,6 +8,9 @@ from typing import Any
 from locant.probe.attention.calls import Attention
 from locant.probe.attention.contract import PassContext
 
+TURNED = "turned"
+"""The context is that of tokens whose sequences are columns."""
+
 
 @dataclass(frozen=True, slots=True)
 class Met:

@@ -127,12 +127,13 @@ class PassProfiler:
             self._statistics(layer, call, geometry, known[0]) if chosen else _structure_only(layer, call, known[0])
         )
 
-    def in_context(self, context: PassContext) -> PassProfiler:
+    def in_context(self, context: PassContext, *, turned: bool = False) -> PassProfiler:
         """The same pass as its kernels see it. What is found in another number of rows is said of every sequence."""
         batch, sink = self.context.batch, self._sink
 
         def hand_over(found: LayerStatistics) -> None:
-            sink(replace(found, visibility=found.visibility.amax(0, keepdim=True).expand(batch, -1)))
+            everybody = found.visibility.amax(0, keepdim=True).expand(batch, -1)
+            sink(replace(found, visibility=everybody, turned=turned))
 
         return self._like(context, hand_over if context.batch != batch else sink)
 

@@ -42,6 +42,7 @@ PLAIN_CHECKS: tuple[Check, ...] = (
 """What every pass is held against; a decode step that sampled nothing, against nothing else."""
 _SEVERAL_TOKENS: tuple[Check, ...] = (
     frozen.positions_frozen,
+    frozen.attention_across_rows,
     frozen.positions_rounded,
     packing.packed_not_reset,
     padding.mask_inverted,
@@ -101,6 +102,7 @@ KNOWN_CHECKS: tuple[tuple[FailureMode, Severity, str], ...] = (
     (_F.BATCH_MIXUP, _S.PAGE, "rows_mixed_up"),
     (_F.BATCH_MIXUP, _S.PAGE, "absolute_base"),
     (_F.BATCH_MIXUP, _S.PAGE, "positions_frozen"),
+    (_F.BATCH_MIXUP, _S.PAGE, "attention_across_rows"),
     (_F.PRECISION, _S.PAGE, "positions_rounded"),
     (_F.BATCH_MIXUP, _S.PAGE, "packed_not_reset"),
     (_F.BATCH_MIXUP, _S.INFO, "packed_not_reset"),

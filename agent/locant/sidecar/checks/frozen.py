@@ -14,7 +14,7 @@ _FEWEST = 3
 def positions_frozen(seen: Pass) -> Iterator[Hit]:
     """Three or more real tokens of one row at one single position."""
     found = {i: row for i, row in enumerate(seen.rows) if _judged(row, seen) and row.min_position == row.max_position}
-    if not found:
+    if not found or seen.facts.across:  # then columns are sequences, and rows are what is across them
         return
     row = next(iter(found.values()))
     yield Hit(
@@ -26,6 +26,24 @@ def positions_frozen(seen: Pass) -> Iterator[Hit]:
         "sequence. Number each token.",
         {"rows": first(found), "position": row.min_position, "real_tokens": row.real},
         frozenset(found),
+    )
+
+
+def attention_across_rows(seen: Pass) -> Iterator[Hit]:
+    """Positions count along the rows of the batch, and attention runs down its columns."""
+    counted = [i for i, row in enumerate(seen.rows) if _judged(row, seen) and row.repeats == 0]
+    if not seen.facts.across or len(counted) < len(seen.rows):
+        return
+    rows, tokens = len(seen.rows), seen.facts.queries
+    yield Hit(
+        "attention_across_rows",
+        FailureMode.BATCH_MIXUP,
+        Severity.PAGE,
+        f"Each token attends to the {rows} tokens that stand at its place in other rows, and to none of its own row, "
+        f"whose {tokens} positions count on: requests are mixed and order is lost. Usual cause: a torch attention "
+        "module without batch_first=True is handed [batch, sequence, width].",
+        {"rows": rows, "queries": tokens, "pass": seen.facts.pass_number},
+        all_rows=True,
     )
 
 
