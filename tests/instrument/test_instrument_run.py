@@ -119,7 +119,11 @@ print(urllib.request.urlopen("http://127.0.0.1:{port}/metrics").read().decode())
 
 
 @pytest.mark.server
-@pytest.mark.parametrize(("users", "says"), [(f"{{me: {HASH}}}", "401"), ("{me: plain}", "cannot be scraped")])
+@pytest.mark.parametrize(
+    ("users", "says"),
+    [(f"{{me: {HASH}}}", "401"), ("{me: plain}", "cannot be scraped")],
+    ids=["protected", "unreadable"],  # a hash is another one in every worker of the suite
+)
 def test_metrics_that_the_owner_protects_are_protected_or_not_served(users, says, script, tmp_path, monkeypatch):
     (tmp_path / "web.yaml").write_text(f"basic_auth_users: {users}\n")
     monkeypatch.setenv("LOCANT_WEB_CONFIG_FILE", str(tmp_path / "web.yaml"))
