@@ -5,12 +5,13 @@
 Every line alternates bare and watched calls, so that drift of the machine hits both alike. The ratio is the median over
 pairs, the spread its quartiles. On the CPU times are the process's own, so that neighbours count less.
 
-`layer`: everything that a pass does for one layer (choose rows, judge the mask, all statistics of 32 rows), beside the
-SDPA call whose queries and keys it reads. `floor`: the same over the time in which K, so many bytes, can be read once,
-at the rate at which this device copies memory (bytes read and written). `memory`: what one look allocates at most
-beside what is there, with twice the rows and with four times the keys. The last lines are steps of a model of 125
-million parameters under a probe that looks at attention in every pass, or at the default rate, beside a probe that
-never does.
+`layer`: everything that a pass does for one layer (choose rows, judge the mask, all statistics of 32 rows, a heat map),
+beside the SDPA call whose queries and keys it reads. `one of four`: the same where a pass looks at four layers, as it
+does by default, and chooses rows and draws a map once for all; every look comes after its layer's call. `floor`: the
+first over the time in which K, so many bytes, can be read once, at the rate at which this device copies memory (bytes
+read and written). `memory`: what one look allocates at most beside what is there, with twice the rows and with four
+times the keys. The last lines are steps of a model of 125 million parameters under a probe that looks at attention in
+every pass, or at the default rate, beside a probe that never does.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -75,10 +77,11 @@ def plain_profile(layers: int) -> ModelProfile:
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of a causal prefill: its own SDPA call, and a look at it."""
+    """One layer of a causal prefill: its own SDPA call, a look at it, what looks at four such, and the bytes of K."""
 
     bare: Step
     look: Step
+    four: Callable[[], Iterator[Step]]
     key_bytes: int
 
 
@@ -100,13 +103,28 @@ def layer_of(shape: tuple[int, int, int, int], device: str, rows: int = 32) -> L
         PassProfiler(context, plan, found.append, forms=forms).look(0, call, None, (), None)
         return found
 
-    return Layer(bare, look, key.numel() * key.element_size())
+    def four() -> Iterator[Step]:
+        several = Plan(rows, frozenset(range(4)), plain_profile(4))
+        profiler = PassProfiler(context, several, lambda _: None, forms=forms)
+        for number in range(4):
+            yield partial(profiler.look, number, call, None, (), None)
+
+    return Layer(bare, look, four, key.numel() * key.element_size())
+
+
+def one_of_four(layer: Layer, device: str) -> tuple[float, float]:
+    """Seconds of four layers' calls, and of the looks at them."""
+    times = [(timed(layer.bare, device), timed(look, device)) for look in layer.four()]
+    bare, looked = (sum(column) for column in zip(*times, strict=True))
+    return bare, looked
 
 
 def layer_costs(shape: tuple[int, int, int, int], pairs: int, device: str) -> Iterator[Cost]:
     """A profiled layer over its SDPA call, and over reading its K once."""
     layer, (length, heads, groups, size) = layer_of(shape, device), shape
-    yield paired(f"layer S={length} heads={heads}/{groups} d={size}", layer.bare, layer.look, pairs, device)
+    name = f"layer S={length} heads={heads}/{groups} d={size}"
+    yield paired(name, layer.bare, layer.look, pairs, device)
+    yield summary(f"{name}, one of four", [one_of_four(layer, device) for _ in range(pairs)])
     floor = layer.key_bytes / copied_bytes_per_second(device)
     times = [(floor, timed(layer.look, device)) for _ in range(pairs)]
     yield summary(f"floor S={length}: K is {layer.key_bytes / 1e6:.1f} MB", times)
