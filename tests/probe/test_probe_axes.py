@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,10 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from locant.observation import ForwardFacts
+from locant.probe.attention.contract import PassContext
+from locant.probe.attention.unpadded import turned
 from locant.probe.probe import Probe, ProbeOptions
 from locant.sidecar.judge import Judge
 from locant.wire.channel import Channel
 from probe.tinies import causal, tokens
+from support.no_waiting import NoWaiting
 
 WIDTH, LONGEST = 16, 64
 
@@ -139,3 +143,11 @@ def test_tokens_are_found_by_their_shape_where_the_name_says_nothing(name: str) 
     calls = [{name: one["ids"]} for one in ROWS]
     assert verdicts(Named("down", batch_first=True), *calls) == {"positions_frozen"}
     assert verdicts(Named("along", batch_first=True), *calls) == set()
+
+
+@pytest.mark.parametrize("count", [torch.tensor(3), torch.tensor([3, 5])])
+def test_a_cache_that_the_device_counts_is_not_asked_whether_it_is_empty(count: Tensor) -> None:
+    context = PassContext(1, 2, 7, None, None, None, causal=True, seed=1, cached=count)
+    with NoWaiting(count):
+        assert turned(context) is None
+    assert turned(replace(context, cached=0)) == replace(context, batch=7, queries=2, cached=0)

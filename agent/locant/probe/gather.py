@@ -133,7 +133,7 @@ def _placed(capture: UnitCapture, given: Call, state: Pass) -> Tensor | None:
     if positions is None or call.queries == 1:
         return positions
     if capture.has_config:
-        return one_for_each_row(positions, call)
+        return one_for_each_row(positions, call) if positions.dim() == 2 else positions
     if positions is not given.positions:
         positions = axes.placed(given, positions)
     if axes.down is False and call.batch != call.queries:

@@ -166,16 +166,11 @@ def _observed(
     *args: Any,
     **kwargs: Any,
 ) -> Any:
-    recorder = _slot.recorder
-    if recorder is None:
+    with aside() as recorder:
+        if recorder is not None:
+            known = getattr(plain, "__name__", "") if "/" in implementation else implementation  # a kernel of the hub
+            recorder.interface(known, module, query, key, attention_mask, **kwargs)
         return plain(module, query, key, value, attention_mask, *args, **kwargs)
-    _slot.recorder = None
-    try:
-        known = getattr(plain, "__name__", "") if "/" in implementation else implementation  # a kernel of the hub
-        recorder.interface(known, module, query, key, attention_mask, **kwargs)
-        return plain(module, query, key, value, attention_mask, *args, **kwargs)
-    finally:
-        _slot.recorder = recorder
 
 
 def _as_given(args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
@@ -193,17 +188,14 @@ def watched(name: str, original: Function, arrange: Arrange = _as_given, *, afte
     def function(*args: Any, **kwargs: Any) -> Any:
         if compiling() or _slot.recorder is None:
             return original(*args, **kwargs)
-        recorder = _slot.recorder
-        _slot.recorder = None
-        try:
+        with aside() as recorder:
+            assert recorder is not None
             if not afterwards:
                 recorder.function(name, *arrange(args, kwargs))
             found = original(*args, **kwargs)
             if afterwards:
                 recorder.function(name, *arrange(args, kwargs))
             return found
-        finally:
-            _slot.recorder = recorder
 
     return function
 

@@ -35,8 +35,8 @@ def packed_context(context: PassContext, tokens: int, device: torch.device) -> P
 
 
 def turned(context: PassContext) -> PassContext | None:
-    """The context of tokens that are [sequence, batch]; None where that is the same, or a cache is in use."""
-    if context.batch == context.queries or context.cached:
+    """The context of tokens that are [sequence, batch]; None where that is the same, or a cache may be in use."""
+    if context.batch == context.queries or isinstance(context.cached, Tensor) or context.cached:
         return None
     shape = (context.batch, context.queries)
     pads, request, real = (
