@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -96,7 +97,8 @@ class Hands:
 
 @contextmanager
 def replaying(model: Any, **options: Any) -> Any:
-    """A watched model with replay, which runs only when the test says `later`. Money is no object."""
+    """A watched model with replay, which runs only when the test says `later`, on the same rows each time. Money is no
+    object."""
     now = [100.0]
     with locant.watch(model) as watch:
         facts: list[ReplayFacts] = []
@@ -106,7 +108,7 @@ def replaying(model: Any, **options: Any) -> Any:
             watch.agent.host.channel.offer(one)
 
         chosen = ReplayOptions(**{"strict": True, **options})
-        replay = Replay(watch.probe, chosen, offer, clock=lambda: now[0]).start()
+        replay = Replay(watch.probe, chosen, offer, clock=lambda: now[0], chance=random.Random(0)).start()
         replay.budget.earn(1e9)
         try:
             yield Hands(watch, replay, now, facts)

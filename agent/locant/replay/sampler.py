@@ -52,6 +52,7 @@ class Sampler:
         declared: Declared,
         vocabulary_size: int,
         clock: Callable[[], float],
+        chance: random.Random,
     ) -> None:
         self._module = module
         self._names = parameter_names(module)
@@ -61,7 +62,7 @@ class Sampler:
         self._declared = declared
         self._vocabulary_size = vocabulary_size
         self._clock = clock
-        self._random = random.Random()  # noqa: S311 - which row to look at is no secret
+        self._chance = chance
         self._slot = _Thread()
         self._filling = threading.Lock()
         self.sample: Sample | None = None
@@ -144,7 +145,7 @@ class Sampler:
         )
 
     def _begin(self, call: Call, answer: Answer, result: Any, seconds: float) -> Sample | None:
-        columns, row = answer.columns(), self._random.randrange(call.batch)
+        columns, row = answer.columns(), self._chance.randrange(call.batch)
         if answer.by_token and columns not in (1, call.queries):
             return None
         declared, cache = self._slot.request_ids, cache_of(call, result)

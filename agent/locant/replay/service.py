@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import random
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -34,7 +35,7 @@ _GROWN_BY_LENGTH = ("dynamic", "longrope")
 class Replay:
     """Two hooks on the model, and `tend` for the agent's thread. `done`, `passed_over` and `errors` count.
 
-    `clock` is monotonic seconds; `wall` the time of observations.
+    `clock` is monotonic seconds; `wall` the time of observations; `chance` picks the row of a batch.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Replay:
         *,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        chance: random.Random | None = None,
     ) -> None:
         module = entry(probe.model)
         size = int(getattr(text_config(probe.model), "vocab_size", 0) or 0)
@@ -59,7 +61,8 @@ class Replay:
         self._clock, self._wall = clock, wall
         self._guard = Guard(strict=True) if options.strict else probe.guard
         self._target = Target(module, probe.profile, takes, size)
-        self._sampler = Sampler(module, options, self.traffic, self.budget, probe.declared, size, clock)
+        chance = chance or random.Random()  # noqa: S311 - which row to look at is no secret
+        self._sampler = Sampler(module, options, self.traffic, self.budget, probe.declared, size, clock, chance)
         self._cost_seconds: float | None = None
         self._handles: list[Any] = []
 
