@@ -38,7 +38,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.dictionaries(STRINGS, VALUES, max_size=4))
 def test_everything_survives(document):
     assert (yaml.safe_load(dump(document)) or {}) == document

@@ -54,7 +54,7 @@ def test_what_was_wrong_before_is_no_regression():
     assert gate(results([False] * 100), results([False] * 100)).outcome == "pass"
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
 def test_the_verdict_only_worsens_when_a_right_answer_turns_wrong(pairs):
     rank = {"pass": 0, "undecided": 1, "fail": 2}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from locant.canary.schedule import CanarySchedule, pause_seconds
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.floats(0, 1e4), st.floats(0.1, 1e5), st.floats(0.001, 1))
 def test_runs_take_at_most_their_share_and_start_an_interval_apart(spent, interval, share):
     pause = pause_seconds(spent, interval, share)

@@ -14,7 +14,7 @@ from locant.canary.vocabulary import TaskName
 from locant.demo.recipes import VOCABULARY
 
 TASKS = get_args(TaskName)
-LAW = settings(max_examples=50, deadline=None)
+LAW = settings(max_examples=50)
 
 
 @LAW

@@ -42,7 +42,7 @@ some_panels = st.lists(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(some_panels)
 def test_it_is_pure_idempotent_and_makes_names_unique(panels):
     board = {"panels": panels, "rows": [], "style": "dark"}
@@ -112,7 +112,7 @@ def a_panel() -> TimeSeries:
     return TimeSeries(title="t", description="d.", unit="s", targets=[PromTarget(expr="up")])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.lists(st.tuples(st.integers(1, 6), st.integers(1, 12)), max_size=4), max_size=4))
 def test_a_layout_never_overlaps(shape):
     sections = [Section("s", tuple(Line((a_panel(),) * count, height) for count, height in lines)) for lines in shape]

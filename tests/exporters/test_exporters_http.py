@@ -271,7 +271,7 @@ class TestClientsThatMisbehave:
         server = start(limits=Limits(silence_seconds=0.5))
 
         @given(st.one_of(st.binary(max_size=300), st.binary(max_size=300).map(b"GET /metrics HTTP/1.1\r\n".__add__)))
-        @settings(max_examples=60, deadline=None)
+        @settings(max_examples=60)
         def send(data: bytes) -> None:
             with silent_client(server) as client, contextlib.suppress(OSError):
                 client.sendall(data)

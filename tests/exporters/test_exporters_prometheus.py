@@ -104,7 +104,7 @@ def test_an_exemplar_that_openmetrics_forbids_does_not_cost_the_scrape(exemplar)
 
 
 @given(st.text(st.characters(), max_size=20))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_label_value_survives_both_formats(value):
     storable = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")
     for accept, parse in (("", parse_text), (PROMETHEUS_2, parse_openmetrics)):
@@ -150,7 +150,7 @@ def test_the_clients_wish_decides_the_format(accept, chosen):
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_no_header_breaks_the_negotiation(header):
     assert choose_format(header) in (TEXT, OPENMETRICS)
     expose(CollectorRegistry(), accept=header, accept_encoding=header)

@@ -127,7 +127,7 @@ basic_auth_users:
             load_web_config(tmp_path / "absent.yml")
 
     @given(st.text(max_size=60))
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=50)
     def test_any_text_is_a_configuration_or_a_sentence(self, tmp_path_factory, text):
         path = tmp_path_factory.getbasetemp() / "any.yml"
         path.write_bytes(text.encode("utf-8", "surrogatepass"))

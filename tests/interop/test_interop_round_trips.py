@@ -54,7 +54,7 @@ class TestSloth:
         st.builds(lambda group: {"indicator": EVENTS} | group, grouped),
     )
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(st.lists(st.builds(lambda a, b: a | b, holdable, objective), min_size=1, max_size=3))
     def test_comes_back_as_it_was(self, objectives):
         silent = [one | {"alerting": {"enabled": False}} for one in objectives[:1]]
@@ -86,7 +86,7 @@ class TestOpenSlo:
         [{}, {"enabled": False}, {"tiers": TIERS}, {"tiers": TIERS[:1], "no_data": {"action": "ignore"}}]
     )
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(
         st.lists(
             st.builds(lambda a, b, c, d: a | b | c | {"alerting": d}, holdable, objective, windows, alerting),

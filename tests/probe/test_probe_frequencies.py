@@ -81,7 +81,7 @@ def test_the_trained_length_counts_the_stretch(name, tokens):
 
 
 @given(heads=st.integers(1, 96))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_slopes_agree_with_bloom_and_mpt(heads):
     from transformers.models.bloom.modeling_bloom import build_alibi_tensor
     from transformers.models.mpt.modeling_mpt import build_mpt_alibi_tensor

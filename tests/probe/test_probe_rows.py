@@ -195,7 +195,7 @@ def batches(draw):
 
 
 @given(batches())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_column_follows_its_definition(case):
     cached, ids, mask, positions = case
     for length in (cached, torch.tensor(cached)):
@@ -215,7 +215,7 @@ def test_every_column_follows_its_definition(case):
     types=st.integers(0, 2),
     separator=st.none() | st.just(3),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_short_way_for_single_tokens_equals_the_long_one(
     token, position, keep, pad, starts, opaque, types, separator
 ):

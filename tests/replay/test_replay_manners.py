@@ -106,7 +106,7 @@ def test_the_budget_bounds_replay_on_an_injected_clock():
         assert hands.later()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.floats(0, 50), st.floats(0.01, 3))), st.floats(0.001, 1))
 def test_what_is_spent_never_exceeds_the_share_by_more_than_one_replay(rounds, share):
     budget, earned, spent, last = Budget(share, 2.0), 0.0, 0.0, 0.0

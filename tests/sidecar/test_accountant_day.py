@@ -178,7 +178,7 @@ streams = st.builds(StreamFacts, st.just(1), st.just(START), st.integers(0, 9), 
 
 
 @given(st.lists(st.tuples(passes | layers | cases | streams, verdicts), max_size=25))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_events_are_never_fewer_than_bad_ones_and_no_counter_falls(seen: list[tuple[Observation, StubVerdict]]) -> None:
     said = {id(observation): verdict for observation, verdict in seen}
     reference = Reference(model_version="r0", canary={"a": True, "b": False})
@@ -197,7 +197,7 @@ def test_events_are_never_fewer_than_bad_ones_and_no_counter_falls(seen: list[tu
 
 
 @given(st.lists(st.floats(1, 1e4), min_size=1, max_size=20))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_order_of_windows_and_snapshots_changes_no_count(gaps: list[float]) -> None:
     def counts(reading: bool) -> dict[tuple[str, ...], float]:
         clock = Clock()

@@ -23,7 +23,7 @@ def counted(*observations: Observation) -> Snapshot:
 
 
 @given(st.lists(st.integers(0, 100), max_size=30))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_deltas_add_up_to_what_happened_across_restarts(cumulative: list[int]) -> None:
     deltas = Deltas()
     added = [deltas.take("key", number) for number in cumulative]

@@ -96,7 +96,7 @@ def test_a_cache_pushed_out_of_the_tracker_is_told_before_it_is_forgotten() -> N
 
 
 @given(st.lists(st.tuples(st.integers(1, 2000), st.integers(1, 600), st.integers(0, 3)), min_size=1, max_size=20))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_every_prompt_is_told_once_however_it_is_chunked(prompts: list[tuple[int, int, int]]) -> None:
     passes: list[ForwardFacts] = []
     for cache, (length, size, steps) in enumerate(prompts, start=1):

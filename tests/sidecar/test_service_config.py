@@ -99,7 +99,7 @@ def test_a_missing_or_unreadable_file_is_a_sentence(tmp_path: Path) -> None:
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_text_is_a_configuration_or_a_sentence(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.mktemp("config") / "locant.yaml"
     path.write_text(text, encoding="utf-8", errors="replace")
@@ -125,7 +125,7 @@ measured = st.builds(
 
 
 @given(st.dictionaries(st.text(max_size=8), measured, max_size=3))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_references_survive_the_disk_unchanged(
     tmp_path_factory: pytest.TempPathFactory, models: dict[str, Reference]
 ) -> None:

@@ -36,7 +36,7 @@ def test_evidence_without_flips_is_one() -> None:
 
 
 @given(st.integers(0, 60), st.integers(0, 60))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_evidence_is_a_fair_bet_under_the_null(failing: int, passing: int) -> None:
     """E[next value] over a fair coin equals the present value: a martingale, which is why one may look at any time."""
     now = exp(paired_log_evidence(failing, passing))
@@ -81,7 +81,7 @@ def test_wilson_agrees_with_published_values() -> None:
 
 
 @given(st.integers(0, 500), st.integers(1, 500))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_wilson_holds_the_observed_ratio(successes: int, trials: int) -> None:
     successes = min(successes, trials)
     lower, upper = wilson_interval(successes, trials)
@@ -100,7 +100,7 @@ def test_an_unknown_trained_length_has_a_bucket_of_its_own() -> None:
 
 
 @given(st.integers(0, 4096))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_position_buckets_are_fifths_and_beyond(position: int) -> None:
     assert position_bucket(position, 1000) == POSITION_BUCKET.values[min(position // 200, 5)]
 

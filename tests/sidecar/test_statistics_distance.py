@@ -30,27 +30,27 @@ def lognormal_lengths(count: int, seed: int = 7) -> list[int]:
 
 
 @given(histograms, histograms)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_distance_is_symmetric_and_not_negative(a: list[int], b: list[int]) -> None:
     assert wasserstein_octaves(a, b, EDGES) == pytest.approx(wasserstein_octaves(b, a, EDGES))
     assert wasserstein_octaves(a, b, EDGES) >= 0
 
 
 @given(histograms, histograms, histograms)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_distance_obeys_the_triangle_inequality(a: list[int], b: list[int], c: list[int]) -> None:
     direct = wasserstein_octaves(a, c, EDGES)
     assert direct <= wasserstein_octaves(a, b, EDGES) + wasserstein_octaves(b, c, EDGES) + 1e-9
 
 
 @given(histograms, st.integers(1, 50))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_distance_does_not_depend_on_how_many_were_counted(a: list[int], factor: int) -> None:
     assert wasserstein_octaves(a, [factor * count for count in a], EDGES) == pytest.approx(0, abs=1e-12)
 
 
 @given(st.lists(histograms, min_size=1, max_size=5))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_merging_histograms_is_counting_everything_in_one(parts: list[list[int]]) -> None:
     merged = merge_counts(parts, BUCKETS)
     assert merged == [sum(column) for column in zip(*parts, strict=True)]

@@ -56,7 +56,7 @@ def test_a_new_finding_takes_the_place_of_one_as_severe_that_was_seen_longest_ag
 @given(
     st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(list(Severity)), st.integers(1, 9)), max_size=60)
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_log_is_bounded_and_the_counter_misses_nothing(seen: list[tuple[str, Severity, int]]) -> None:
     log = FindingLog(capacity=4)
     store = Store(started_at=START, findings=log)

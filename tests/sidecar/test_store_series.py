@@ -155,7 +155,7 @@ def test_forgetting_a_release_removes_its_series_and_no_other() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 200_000), st.integers(0, 50)), max_size=40))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_histogram_is_the_sum_of_its_observations(observed: list[tuple[float, int]]) -> None:
     one = store()
     one.apply(observe(metrics.SEQUENCE_LENGTH, OWN, length, times) for length, times in [(0.0, 0), *observed])
@@ -170,7 +170,7 @@ amounts = st.one_of(st.floats(allow_nan=True, allow_infinity=True), st.integers(
 
 
 @given(st.lists(st.tuples(st.sampled_from(["0", "1", "2"]), amounts), max_size=60))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_counters_never_fall_whatever_is_added(additions: list[tuple[str, float]]) -> None:
     one = store(100)
     before: dict[tuple[str, ...], float] = {}

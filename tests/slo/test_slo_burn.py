@@ -25,7 +25,7 @@ def test_the_factors_of_the_workbook():
     assert [burn.factor(tier, MONTH) for tier in SRE_WORKBOOK_TIERS] == [Decimal("14.4"), 6, 3, 1]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(7, 400))
 def test_fitted_tiers_keep_the_factors_for_every_window(days):
     fitted = fitted_tiers(days * 86_400)
@@ -37,13 +37,13 @@ def test_tiers_that_somebody_wrote_are_left_alone():
     assert objective(window="7d", alerting=Alerting(tiers=(written,))).alerting.tiers == (written,)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(TIERS, TARGETS)
 def test_the_threshold_is_exact(tier, target):
     assert burn.threshold(tier, target, MONTH) / (1 - target) == burn.factor(tier, MONTH)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(TIERS, TARGETS)
 def test_one_bad_event_of_the_minimum_is_at_or_below_the_threshold(tier, target):
     fewest = burn.minimum_events(tier, target, MONTH)
@@ -52,7 +52,7 @@ def test_one_bad_event_of_the_minimum_is_at_or_below_the_threshold(tier, target)
     assert fewest == 1 or Decimal(1) / (fewest - 1) > limit
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(TIERS, TARGETS, st.integers(1, 1_000))
 def test_detection_spends_the_tiers_budget(tier, target, permille):
     ratio = Decimal(permille) / 1_000
@@ -65,7 +65,7 @@ def test_detection_spends_the_tiers_budget(tier, target, permille):
     assert abs(spent - burn.budget_spent_at_detection(tier, MONTH)) < Decimal("1e-15")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(TIERS, TARGETS, st.integers(100, 998))
 def test_a_worse_fault_is_never_found_later(tier, target, permille):
     mild, bad = (burn.detection_seconds(tier, target, MONTH, Decimal(n) / 1_000) for n in (permille, permille + 1))
@@ -82,7 +82,7 @@ def test_an_objective_that_never_alerts_still_records_what_boards_need():
     assert [format_duration(window) for window in windows] == ["5m", "1h", "30d"]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 10**7))
 def test_durations_survive_the_round_trip(seconds):
     assert parse_duration(format_duration(seconds)) == seconds

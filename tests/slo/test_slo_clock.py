@@ -22,7 +22,7 @@ def offset(zone: str, moment: int) -> float:
     return found.total_seconds()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.sampled_from(ZONES), MOMENTS)
 def test_the_offset_at_any_moment_is_that_of_the_last_change(zone, moment):
     assert max(change for change in changes(zone) if change[0] <= moment)[1] == offset(zone, moment)
@@ -35,7 +35,7 @@ def test_each_change_is_found_to_the_second(zone):
         assert offset(zone, moment - 1) != after
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.sampled_from(ZONES), MOMENTS)
 def test_the_expression_adds_up_to_the_offset(zone, moment):
     first, *terms = re.split(r" (?=[+-] )", offset_expr(zone))

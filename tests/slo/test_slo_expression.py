@@ -41,7 +41,7 @@ def test_selectors_are_found_and_nothing_else_is(text, found):
     assert picked(text) == found
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(NAMES, st.dictionaries(LABELS, VALUES, max_size=4), st.dictionaries(LABELS, VALUES, max_size=4))
 def test_labels_are_added_and_a_matcher_that_stands_there_wins(name, own, more):
     (found,) = selectors(narrowed(promql.selector(name, own), more))
@@ -49,7 +49,7 @@ def test_labels_are_added_and_a_matcher_that_stands_there_wins(name, own, more):
     assert {matcher.label: matcher.value for matcher in found.matchers} == more | own
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(VALUES, LABELS)
 def test_what_stands_in_a_string_is_left_alone(value, label):
     text = f"sum(increase({promql.selector('x_total', {label: value + '$window [x]'})}[$window]))"
@@ -87,7 +87,7 @@ def test_what_is_no_promql_is_a_sentence(text, problem):
     assert problem in str(caught.value)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(max_size=40))
 def test_whatever_text_it_is_tokens_cover_it_or_a_sentence_is_raised(text):
     try:

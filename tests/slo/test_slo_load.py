@@ -222,7 +222,7 @@ def said_about(text: str) -> list[str]:
     return []
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.dictionaries(FIELDS, VALUES, max_size=4), VALUES)
 def test_whatever_is_written_there_is_a_spec_or_a_sentence(fields, inside):
     document = yaml.safe_load(GOOD) | fields
@@ -231,7 +231,7 @@ def test_whatever_is_written_there_is_a_spec_or_a_sentence(fields, inside):
         assert all(line.startswith("slo.yaml: ") for line in lines)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(max_size=60))
 def test_whatever_text_it_is_nothing_else_is_raised(text):
     with pytest.raises(SpecError):

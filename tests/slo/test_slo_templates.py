@@ -136,7 +136,7 @@ def test_a_template_that_explodes_is_refused():
     assert "objectives: for_each makes 10000 of them; 5000 is the limit" in problems(text)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.recursive(
         st.none() | st.integers() | st.text(max_size=6),

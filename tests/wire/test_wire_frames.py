@@ -46,7 +46,7 @@ FORWARDS = st.builds(
 
 
 @given(st.lists(FORWARDS, max_size=3))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_forward_facts_survive_the_journey(observations):
     assert decode(encode(observations)) == (observations, 0)
 
@@ -123,7 +123,7 @@ def test_a_payload_that_is_none_is_refused_with_one_reason(payload):
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_bytes_raise_anything_but_a_frame_error(data):
     for read in (unpack, decode):
         with contextlib.suppress(FrameError):

@@ -20,6 +20,7 @@ from locant.demo.recipes import RECIPES
 from locant.demo.traffic import Served, Traffic
 from locant.demo.verdict import model_name
 from locant.embedded import EmbeddedAgent
+from locant.probe.options import ProbeOptions
 from locant.sidecar.config import AgentConfig
 from locant_slo.findings import Finding
 from locant_slo.snapshot import Snapshot
@@ -39,9 +40,10 @@ class Service:
 
 
 class Stage:
-    """Everything that runs in this process. Close it, or use it as a context manager."""
+    """Everything that runs in this process. Close it, or use it as a context manager. `probe`: how closely to look."""
 
-    def __init__(self) -> None:
+    def __init__(self, probe: ProbeOptions | None = None) -> None:
+        self._probe = probe
         torch.set_num_threads(1)
         logging.getLogger("transformers").setLevel(logging.ERROR)
         self._stack = ExitStack()
@@ -89,7 +91,9 @@ class Stage:
     def _open(self, name: str) -> Service:
         bed = load_bed(name)
         engine = Engine(bed.model, bed.vocabulary.pad)
-        watch = self._stack.enter_context(locant.watch(bed.model, name=model_name(name), version="1", agent=self.agent))
+        watch = self._stack.enter_context(
+            locant.watch(bed.model, name=model_name(name), version="1", agent=self.agent, options=self._probe)
+        )
         canary = keep_asking(
             watch,
             suite_of(bed),

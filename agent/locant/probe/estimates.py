@@ -81,12 +81,13 @@ class Estimates:
 def _of_kind(prices: dict[Effort, _Known], effort: Effort, at: float) -> Price:
     """As measured with this effort; else no more than a larger one takes, nor than a smaller one's in proportion.
 
-    An effort that was looked at once says nothing of the least: it must not take away what the others know.
+    The least is what others show it to be at most, and what this effort took itself. A single look says nothing of the
+    least by itself; beside others it bounds it.
     """
     ratios = {other: _ratio(effort, other) for other in prices}
     least = min((prices[other].least * ratio for other, ratio in ratios.items() if prices[other].least), default=0.0)
     if effort in prices:
-        return Price(prices[effort].now(at), least)
+        return Price(prices[effort].now(at), min(least, prices[effort].first))
     return Price(min(prices[other].seconds * ratio for other, ratio in ratios.items()), least)
 
 

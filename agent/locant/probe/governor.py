@@ -7,6 +7,9 @@ dearer than what three do. In any ten seconds of forward time the probe so spend
 least that looks are left with) seconds earn: less than twice the budget, as long as the hooks of every pass alone keep
 to it. What a look takes beyond its price as it was known is paid back before the next one.
 
+Subjects that were refused for lack of credit queue: who comes later waits until the first had its turn, or the bucket
+is half full. So one that is wanted all the time does not live from hand to mouth at the expense of a rare one.
+
 For a look that the agent asked for the bucket may hold up to nine seconds' worth, less where the hooks of late take
 much, while no other look is paid. What it holds beyond three and a half is gone with that look: so that ten seconds
 with it, and whatever came before or comes after, stay below twice the budget as well.
@@ -58,6 +61,7 @@ class Governor:
         self._usual_seconds: dict[Kind, float] = {}
         self._credit = 0.0
         self._saving = False
+        self._queue: list[str] = []
         self._hook_share = 1.0
         self._passes = 0
         self._free: Counter[tuple[str, Hashable]] = Counter()
@@ -174,7 +178,7 @@ class Governor:
         assert self._budget is not None
         step, why = self._step * self._usual_seconds.get(kind, 0.0), "budget"
         dearest = self._budget * _DEAREST_SECONDS / _MARGIN
-        for effort in efforts if self._credit > 0 and not self._saving else ():
+        for effort in efforts if self._turn(subject) else ():
             price = self._price(subject, kind, effort, efforts[-1])
             if price is None or max(price.expected, price.least) > dearest:
                 continue
@@ -184,6 +188,18 @@ class Governor:
             why = "step"
         self.looks[why] += 1
         return None
+
+    def _turn(self, subject: str) -> bool:
+        """Whether there is credit for this subject: half a bucket while another one stands before it."""
+        assert self._budget is not None
+        first = self._queue[0] if self._queue else subject
+        needed = 0.0 if first == subject else self._budget * _HELD_SECONDS / 2
+        enough = self._credit > needed and not self._saving
+        if enough and subject in self._queue:
+            self._queue.remove(subject)
+        elif not enough and subject not in self._queue:
+            self._queue.append(subject)
+        return enough
 
     @property
     def _saved_seconds(self) -> float:

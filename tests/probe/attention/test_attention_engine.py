@@ -18,7 +18,7 @@ from locant.probe.attention.rows import Rows
 from probe.attention.situations import compare, every_row, situations
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(situations(), st.sampled_from((1, 7, 16, 64)))
 def test_the_engine_equals_the_definition_for_any_chunk_of_keys(
     situation: tuple[KernelCall, PassContext, int], chunk: int
@@ -29,7 +29,7 @@ def test_the_engine_equals_the_definition_for_any_chunk_of_keys(
     compare(row_statistics(call, rows, layout, window, keys_at_once=chunk), call, context, window)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(situations())
 def test_scores_taken_before_a_softmax_give_the_same_statistics(situation: tuple[KernelCall, PassContext, int]) -> None:
     call, context, window = situation
@@ -39,7 +39,7 @@ def test_scores_taken_before_a_softmax_give_the_same_statistics(situation: tuple
     compare(found, call, context, window)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(situations(), st.integers(1, 8))
 def test_a_heat_map_is_the_matrix_of_one_head_in_coarse_squares(
     situation: tuple[KernelCall, PassContext, int], bins: int

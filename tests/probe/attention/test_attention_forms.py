@@ -32,7 +32,7 @@ def visibility(call: KernelCall, context: PassContext, window: int, forms: Forms
     return found[0].visibility
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(situations(), min_size=2, max_size=5))
 def test_a_remembered_judgement_is_the_one_that_a_fresh_pass_comes_to(traffic: list[Situation]) -> None:
     shared = Forms()

@@ -19,7 +19,7 @@ def context(real: torch.Tensor | None, batch: int, queries: int, seed: int = 0) 
     return PassContext(seed, batch, queries, padding, None, real, True, seed, 0)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.integers(1, 5), st.integers(1, 90), st.integers(1, 40), st.integers(0, 99), st.booleans())
 def test_weights_add_up_to_the_real_rows_and_fall_on_real_rows_only(
     batch: int, queries: int, rows: int, seed: int, holes: bool
@@ -33,7 +33,7 @@ def test_weights_add_up_to_the_real_rows_and_fall_on_real_rows_only(
     assert found.queries.shape[0] <= max(rows, 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(2, 500), st.integers(4, 64))
 def test_no_stratum_is_much_wider_than_one_of_as_many_equal_ones(queries: int, rows: int) -> None:
     found = sample_rows(context(None, 1, queries), rows, CPU)
@@ -111,7 +111,7 @@ def test_the_stated_interval_covers_the_mean_of_smooth_noisy_and_front_loaded_st
             assert hits / rounds >= 0.9, (name, batch, hits / rounds)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(1, 40), st.integers(1, 300), st.integers(1, 40), st.integers(0, 99))
 def test_over_many_seeds_the_weighted_mean_is_the_mean_of_all_rows(
     batch: int, queries: int, rows: int, seed: int

@@ -49,7 +49,7 @@ def launched(call: KernelCall, rows: Rows, layout: Layout, window: int | None = 
     return found.cpu()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(situations(), st.sampled_from((16, 64)))
 def test_the_kernels_equal_the_definition(situation: tuple[KernelCall, PassContext, int], keys_at_once: int) -> None:
     call, context, window = situation

@@ -54,7 +54,7 @@ def test_the_mode_sees_what_it_is_for() -> None:
         values[2:].mul(3).masked_fill(mask[2:], 0.0).index_select(0, torch.arange(2))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(situations())
 def test_a_look_at_a_layer_waits_for_nothing(situation: tuple[KernelCall, PassContext, int]) -> None:
     call, context, window = situation
@@ -88,7 +88,7 @@ def test_a_look_at_a_whole_pass_waits_for_nothing(queries: int) -> None:
     assert {one.mask for one in found} == {"causal+bool"}
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(situations())
 def test_what_the_triton_kernels_are_handed_waits_for_nothing(situation: tuple[KernelCall, PassContext, int]) -> None:
     triton_engine = pytest.importorskip("locant.probe.attention.triton_engine", reason="NOT PROVEN HERE: no Triton")

@@ -80,7 +80,7 @@ def test_loops_that_run_side_by_side_as_well(caches):
     start=st.integers(1, 60),
     caches=st.integers(1, 3),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_limit_is_noticed_at_the_step_that_crosses_it(limit, scheme, window, start, caches):
     learned = scheme == "learned"
     profile = replace(
@@ -106,7 +106,7 @@ TWISTS = {
 
 
 @given(st.dictionaries(st.integers(1, 120), st.sampled_from(sorted(TWISTS)), max_size=6), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whatever_interrupts_a_loop_is_judged_in_full(twists, all_rows):
     def twist(step, facts):
         if step not in twists:
@@ -119,7 +119,7 @@ def test_whatever_interrupts_a_loop_is_judged_in_full(twists, all_rows):
 
 
 @given(st.dictionaries(st.integers(1, 120), st.integers(0, 6), max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_passes_lost_sampled_masked_failed_or_of_another_time_change_nothing(events):
     def twist(step, facts):
         changed = {
@@ -181,7 +181,7 @@ def same(ours, theirs):
     looks=st.sets(st.integers(0, 300), max_size=4),
     cap=st.sampled_from([100, 250, 2000]),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_snapshots_and_findings_are_the_same(steps, caches, limit, looks, cap):
     sent = decoding(steps, caches=caches, profile=replace(PROFILE, trained_tokens=limit))
     config = AgentConfig(series_limit=cap, latency_target_seconds=0.04, memory_constant_bytes=1000, memory_factor=1.0)

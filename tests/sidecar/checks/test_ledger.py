@@ -130,7 +130,7 @@ def test_requests_are_forgotten_after_their_time_and_with_their_model():
 
 
 @given(batches=st.lists(st.integers(1, 9), min_size=1, max_size=60), capacity=st.integers(8, 40))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_never_more_rows_than_its_capacity_and_one_batch(batches, capacity):
     judge = judge_of(capacity=capacity)
     for number, batch in enumerate(batches, 1):
