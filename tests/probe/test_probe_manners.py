@@ -240,7 +240,7 @@ def test_passes_that_nobody_fetches_are_dropped_and_counted():
     channel = Channel(10_000)
     probe = Probe(model, model_id=1, channel=channel, options=ProbeOptions(attention_rate=0), clock=lambda: 0.0)
     probe.attach()
-    pending = probe._pending
+    pending = probe._arrivals.waiting
     model(input_ids=tokens(1, 1))
     pending.extend([pending[0]] * 1023)
     model(input_ids=tokens(1, 1))

@@ -6,26 +6,23 @@ import itertools
 import secrets
 import threading
 import time
-from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from torch import nn
 
 from locant.observation import Detached, Deviation, ModelAttached, Observation, ProbeHealth, StreamFacts
+from locant.probe.arrivals import Arrivals
 from locant.probe.attention.attach import attend
 from locant.probe.audit import audit
 from locant.probe.caches import CacheBook
 from locant.probe.capture import Shared, UnitCapture
-from locant.probe.facts import attention_facts, forward_facts
-from locant.probe.finished import Finished, finish
 from locant.probe.governor import Governor
-from locant.probe.graphs import beside_captures
 from locant.probe.hooks import Guard
 from locant.probe.install import Hooks, install
 from locant.probe.memory import EncoderMemory
 from locant.probe.options import ProbeOptions
-from locant.probe.passes import Pass, PassSlot
+from locant.probe.passes import PassSlot
 from locant.probe.profile import describe, name_of, version_of
 from locant.probe.rules import row_rules
 from locant.probe.streams import counted
@@ -37,13 +34,12 @@ from locant.wire.channel import Channel
 __all__ = ["Probe", "ProbeOptions"]
 
 T = TypeVar("T")
-_PENDING = 1024
 _HEALTH_SECONDS = 5.0
 _SLOW_SECONDS = 1.0
 
 
 class Probe:
-    """Hooks on one model. The model's threads only ever append to `_pending`; `poll` turns it into observations.
+    """Hooks on one model. The model's threads only ever leave passes; `poll` turns them into observations.
 
     Raises ModelError when `model` is no torch module.
     """
@@ -73,22 +69,20 @@ class Probe:
         self.wishes = Wishes(timer, lambda: self.options.looks_at_attention and "attention" not in self._guard.off)
         book, slot, numbers = CacheBook(), PassSlot(), itertools.count(1)
         self._shared = Shared(self._guard, book, numbers, slot, self.governor, EncoderMemory(), self.wishes, timer)
-        self._pending: deque[Finished] = deque()
-        self._dropped: Counter[str] = Counter()
+        self._arrivals = Arrivals(model_id, self.options, self._shared, self._offer, clock)
         self._captures: list[UnitCapture] = []
         self._hooks: list[Hooks] = []
         self._remove: list[Callable[[], None]] = []
         self._polling = threading.RLock()
         self._next_health = self._next_slow = 0.0
-        self._peak_bytes = 0
-        self._deviations: tuple[Any, ...] = ()
+        self._deviations: tuple[Deviation, ...] = ()
 
     def attach(self) -> None:
         """Audit the model, introduce it and put the hooks on."""
         self._introduce()
         rules = row_rules(self.model, self.profile, salt=secrets.randbits(40))
         for unit in units(self.model):
-            capture = UnitCapture(unit, self.profile, rules, self.options, self._shared, self._finish)
+            capture = UnitCapture(unit, self.profile, rules, self.options, self._shared, self._arrivals.leave)
             self._captures.append(capture)
             hooks = install(capture, self._guard, inside=self.options.inside)
             self._hooks.append(hooks)
@@ -120,7 +114,7 @@ class Probe:
         if not self._polling.acquire(blocking=False):
             return
         try:
-            self._collect()
+            self._arrivals.collect()
             self._tend()
         finally:
             self._polling.release()
@@ -130,9 +124,9 @@ class Probe:
         deadline = time.monotonic() + timeout
         while True:
             with self._polling:
-                self._collect()
+                self._arrivals.collect()
                 self._tend()
-            if not self._pending:
+            if not self._arrivals.waiting:
                 return True
             if time.monotonic() >= deadline:
                 return False
@@ -144,8 +138,7 @@ class Probe:
         With it the model's introduction may be gone, where the fork came before it was sent: the child says it itself.
         """
         self._polling = threading.RLock()
-        self._pending.clear()
-        self._dropped.clear()
+        self._arrivals.forget()
         self.wishes.forget()
         self.announce(self._deviations)
 
@@ -165,59 +158,7 @@ class Probe:
         """Have `action` done when the hooks are taken off."""
         self._remove.append(action)
 
-    # --- on the model's thread
-
-    def _finish(self, capture: UnitCapture, state: Pass, output: Any) -> None:
-        done, clock = None, state.clock
-        if len(self._pending) >= _PENDING:
-            self._dropped["queue_full"] += 1
-            state.forget_device()
-            state.let_go()
-        else:
-            if clock is not None and (state.looks or capture.closing_times.wants(state.kind)):
-                clock.between()
-            done = finish(capture, state, output, self._shared.book, self._clock())
-        state.closed = self._shared.timer()
-        if done is None or clock is None:
-            capture.looks.account(state)
-        if done is not None:
-            self._pending.append(done)
-
     # --- on the agent's thread
-
-    def _collect(self) -> None:
-        if not self._pending:
-            return
-        with beside_captures():
-            while self._pending and self._arrived(self._pending[0]):
-                self._hand_over(self._pending.popleft())
-
-    def _arrived(self, done: Finished) -> bool:
-        """A device that failed answers no question: its pass goes on with what the host knew."""
-        try:
-            return done.ready
-        except RuntimeError:
-            return True
-
-    def _hand_over(self, done: Finished) -> None:
-        clear_ids, state = self.options.request_ids_in_clear, done.state
-        on_device = state.clock is not None
-        try:
-            arrived = done.arrive()
-            if state.clock is not None:
-                done.capture.closing_times.read(state.clock, state.kind)
-            self._offer(
-                forward_facts(done, arrived, model_id=self.model_id, peak_bytes=self._peak_bytes, clear_ids=clear_ids)
-            )
-            for layer in attention_facts(done, arrived, model_id=self.model_id, heads=self.options.attention_heads):
-                self._offer(layer)
-        except Exception as error:
-            self._guard.failed("positions", error)
-            done.lost = True
-            state.forget_device()
-            self._offer(forward_facts(done, {}, model_id=self.model_id, peak_bytes=0, clear_ids=clear_ids))
-        if on_device:
-            done.capture.looks.account(state)
 
     def _tend(self) -> None:
         """What is done every second or five: re-audit after a change, memory, the probe's own health."""
@@ -226,7 +167,7 @@ class Probe:
         if now >= self._next_slow:
             self._next_slow = now + _SLOW_SECONDS
             device = next((parameter.device for parameter in self.model.parameters()), None)
-            self._peak_bytes = peak_bytes(device)
+            self._arrivals.peak_bytes = peak_bytes(device)
             self._follow_compiler()
         if any(capture.parts.changed for capture in self._captures):
             for capture in self._captures:
@@ -268,7 +209,7 @@ class Probe:
             ProbeHealth(
                 self.model_id,
                 self._clock(),
-                dropped=tuple(sorted(self._dropped.items())),
+                dropped=tuple(sorted(self._arrivals.dropped.items())),
                 errors=tuple(sorted(self._guard.errors.items())),
                 capture_seconds=self.governor.spent_seconds,
                 forward_seconds=self.governor.forward_seconds,

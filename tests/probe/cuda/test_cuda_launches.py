@@ -111,7 +111,7 @@ def test_a_decode_step_records_one_pair_packs_once_and_copies_once(driver: Drive
 
         for _ in range(20):
             step()
-            hand_over(probe._pending.popleft())
+            hand_over(probe._arrivals.waiting.popleft())
         driver.asked.clear()
         watched = operations_of(step)
         assert driver.asked == {
@@ -120,7 +120,7 @@ def test_a_decode_step_records_one_pair_packs_once_and_copies_once(driver: Drive
             "wait_event": 1,
             "current_stream": 2,
         }
-        probe._pending.clear()
+        probe._arrivals.waiting.clear()
         probe.close()
         launched = watched - operations_of(step)
     keys = {"as_strided_copy": 1} if family == "llama" else {}
