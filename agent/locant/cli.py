@@ -11,6 +11,7 @@ from locant import __version__
 from locant.commands import agent, findings, model, spec
 from locant.commands.backtest import backtest
 from locant.commands.interop import export, import_
+from locant.commands.pin import pin
 from locant.commands.report import report
 from locant_slo.errors import LocantError
 
@@ -47,6 +48,7 @@ for command in (
     agent.run,
     agent.inject,
     findings.findings,
+    pin,
     model.canary,
     model.fingerprint,
     model.gate,

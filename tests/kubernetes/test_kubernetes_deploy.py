@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,17 @@ import yaml
 
 from locant.deployment import MODEL_CONTAINER, deployment_files
 from locant.kubernetes.inject import inject
-from locant.kubernetes.sidecar import CONFIG_MAP, METRICS_PORT, PORT_NAME, SIDECAR, WATCH_LABEL, Injection
+from locant.kubernetes.sidecar import (
+    CONFIG_FILE,
+    CONFIG_FOLDER,
+    CONFIG_MAP,
+    METRICS_PORT,
+    PORT_NAME,
+    SIDECAR,
+    WATCH_LABEL,
+    Injection,
+)
+from support.documents import blocks
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 CUSTOM = {"PodMonitor"}
@@ -129,3 +140,17 @@ def test_the_containerfile_copies_what_exists_and_runs_without_privilege():
     assert all((DEPLOY.parent / name).exists() for name in copied)
     assert "USER 65532:65532" in lines
     assert not [line for line in lines if "torch" in line and not line.startswith("#")]
+
+
+def test_a_reference_in_the_config_map_is_where_the_agents_configuration_says(tmp_path):
+    shutil.copytree(DEPLOY / "base", tmp_path / "base")
+    (tmp_path / "reference.json").write_text("{}")
+    [shown] = [
+        block for block in blocks("production.md", "2. Choose where the agent lives", "yaml") if "merge" in block
+    ]
+    (tmp_path / "kustomization.yaml").write_text(f"resources: [base]\n{shown}")
+    run = subprocess.run(["kubectl", "kustomize", tmp_path], capture_output=True, text=True, timeout=60)
+    [config] = [one for one in yaml.safe_load_all(run.stdout) if one["kind"] == "ConfigMap"]
+    assert config["metadata"]["name"] == CONFIG_MAP
+    path = yaml.safe_load(config["data"][CONFIG_FILE])["reference_path"]
+    assert path.removeprefix(f"{CONFIG_FOLDER}/") in config["data"]

@@ -113,6 +113,11 @@ def load_results(path: Path) -> dict[str, Any]:
         raise MachineError(f"{path}: cannot be read ({error.strerror}); write it with locant canary --save") from None
     except ValueError as error:
         raise ConfigError(f"{path}: is no JSON ({error}); write it with locant canary --save") from None
+    if isinstance(content, dict) and str(content.get("schema_version", "")).startswith("locant/references/"):
+        raise ConfigError(
+            f"{path}: is a reference of `locant pin`, which a running agent compares with (reference_path); "
+            "for the gate write results with locant canary --save"
+        )
     if not _sound(content):
         raise ConfigError(f"{path}: holds no {FORMAT} results; write it with locant canary --save")
     return dict(content)

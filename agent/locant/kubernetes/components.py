@@ -10,6 +10,7 @@ import yaml
 from locant.kubernetes.scraping import allow_scrapes, only_scrapes
 from locant.kubernetes.sidecar import (
     CONFIG_FILE,
+    CONFIG_FOLDER,
     CONFIG_MAP,
     WATCH_LABEL,
     Injection,
@@ -18,10 +19,12 @@ from locant.kubernetes.sidecar import (
     volumes,
 )
 
-AGENT_CONFIG = """\
+AGENT_CONFIG = f"""\
 # The agent's configuration; every setting has a default, docs/agent.md lists them.
 latency_target_seconds: 0.1
 series_limit: 2000
+# What good looked like, as `locant pin` wrote it; add the file to this ConfigMap.
+reference_path: {CONFIG_FOLDER}/reference.json
 """
 _KUSTOMIZE = "kustomize.config.k8s.io"
 

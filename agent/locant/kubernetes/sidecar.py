@@ -12,6 +12,7 @@ SOCKET_FOLDER = "/run/locant"
 SOCKET_PATH = f"{SOCKET_FOLDER}/agent.sock"
 STATE_VOLUME = "locant-state"
 STATE_FOLDER = "/var/lib/locant"
+STATE_FILE = f"{STATE_FOLDER}/state"
 CONFIG_MAP = "locant-config"
 CONFIG_VOLUME = "locant-config"
 CONFIG_FOLDER = "/etc/locant"
@@ -53,7 +54,7 @@ def sidecar_container(options: Injection) -> dict[str, Any]:
             f"--web.listen-address=:{METRICS_PORT}",
             f"--socket.path={SOCKET_PATH}",
             "--socket.mode=0666",
-            f"--state.path={STATE_FOLDER}/state",
+            f"--state.path={STATE_FILE}",
         ],
         "ports": [{"name": PORT_NAME, "containerPort": METRICS_PORT, "protocol": "TCP"}],
         "livenessProbe": {

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from locant_slo.findings import Finding
 
+PARTS = ("lengths", "canary", "loss", "entropy")
+"""What of a release's statistics a reference keeps."""
+
 
 @dataclass(frozen=True, slots=True)
 class SavedDrift:
@@ -44,7 +47,7 @@ class SavedCanary:
 
 @dataclass(frozen=True, slots=True)
 class SavedRelease:
-    """One release of one model; `time` is when it was last under watch, Unix seconds."""
+    """One release of one model; `time` is when it was last under watch, `since` when counting began, Unix seconds."""
 
     model: str
     version: str
@@ -52,6 +55,7 @@ class SavedRelease:
     drift: SavedDrift
     canary: SavedCanary
     entropy: dict[int, SavedLayer]
+    since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,8 +119,9 @@ class Agent:
         Raises ConfigError when there is nothing to pin, MachineError when the file cannot be written.
         """
         with self._lock:
-            self._books.refresh(self._clock())
-            references = self._books.measured()
+            now = self._clock()
+            self._books.refresh(now)
+            references = self._books.measured(now)
         if references is None:
             raise ConfigError(f"{path}: nothing was measured yet; serve traffic or run the canary, then pin")
         references.save(path)

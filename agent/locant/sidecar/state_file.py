@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from locant.sidecar.saved import SavedState
-from locant_slo.errors import MachineError
+from locant_slo.errors import ConfigError, MachineError
 
 _LOG = logging.getLogger("locant.agent")
 _HEADER = b"locant-state/v1 "
@@ -28,8 +28,7 @@ def load_state(path: Path) -> SavedState:
     Raises MachineError when the file is there and cannot be read or moved.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(_LONGEST_FILE_BYTES + 1)
+        content = _content(path)
     except FileNotFoundError:
         return SavedState()
     except OSError as error:
@@ -41,6 +40,20 @@ def load_state(path: Path) -> SavedState:
     except ValueError as error:
         _move_aside(path, str(error))
         return SavedState()
+
+
+def read_state(path: Path) -> SavedState:
+    """The state in a file, for whoever only looks: nothing is moved. Raises MachineError, ConfigError for no state."""
+    try:
+        return _parse(_content(path))
+    except FileNotFoundError:
+        raise MachineError(
+            f"{path}: there is no state; run the agent with --state.path, or name the file that it has there"
+        ) from None
+    except OSError as error:
+        raise MachineError(f"{path}: cannot be read ({error.strerror}); ask as the agent's user does") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}; name the file that a running agent has as --state.path") from None
 
 
 def save_state(path: Path, state: SavedState) -> None:
@@ -101,6 +114,11 @@ class StateWriter:
             self.seconds += time.monotonic() - began
         self.ok += 1
         self._complained = False
+
+
+def _content(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_LONGEST_FILE_BYTES + 1)
 
 
 def _parse(content: bytes) -> SavedState:

@@ -25,7 +25,8 @@ from locant.sidecar.accountant.lengths import NewSequence, PrefillTracker, told
 from locant.sidecar.accountant.steps import StepBook
 from locant.sidecar.accountant.subject import Subject
 from locant.sidecar.accountant.traffic import traffic
-from locant.sidecar.references import Lengths, Reference
+from locant.sidecar.measured import reference_of
+from locant.sidecar.references import Reference
 from locant.sidecar.saved import SavedRelease
 from locant.sidecar.store import Batch, Update, add, put
 from locant_slo.catalogue import metrics
@@ -37,6 +38,7 @@ class Account:
 
     def __init__(self, subject: Subject, now: float) -> None:
         self.subject = subject
+        self._since: float | None = now
         self._prefills = PrefillTracker()
         self._drift = DriftWindow(subject.config.drift_window_seconds, now)
         self._steps = StepBook()
@@ -87,17 +89,9 @@ class Account:
         """Layer and head of the heat map."""
         return self._heads.focus
 
-    def measured(self) -> Reference:
+    def measured(self, now: float) -> Reference:
         """What this release looked like so far, as a reference for later ones."""
-        counts, (canary, loss) = self._drift.all_counts, self._canary.measured()
-        lengths = Lengths(counts=tuple(counts), sum_tokens=self._drift.all_tokens) if any(counts) else None
-        return Reference(
-            model_version=self.subject.version,
-            lengths=lengths,
-            canary=canary,
-            loss=loss,
-            entropy=self._entropy.measured(),
-        )
+        return reference_of(self.saved(now))
 
     def saved(self, now: float) -> SavedRelease:
         """What of this release outlives the agent's process."""
@@ -108,10 +102,12 @@ class Account:
             drift=self._drift.saved(),
             canary=self._canary.saved(),
             entropy=self._entropy.saved(),
+            since=self._since,
         )
 
     def restore(self, saved: SavedRelease) -> Iterator[Update]:
         """Go on where the agent's last process left this release."""
+        self._since = saved.since
         self._drift.restore(saved.drift)
         self._entropy.restore(saved.entropy)
         yield from self._canary.restore(saved.canary, self.subject)

@@ -96,14 +96,14 @@ class Books:
                 self._store.apply(account.live(now))
                 self._keep_heat_in_focus(account)
 
-    def measured(self) -> References | None:
+    def measured(self, now: float) -> References | None:
         """The references with every model's replaced by what was measured; of two releases, the one attached last.
 
         None when nothing was measured of any.
         """
         references = self._references
         for account in sorted(self._accounts.values(), key=lambda one: one.subject.labels not in self._leaving):
-            references = references.with_model(account.subject.model, account.measured())
+            references = references.with_model(account.subject.model, account.measured(now))
         return references if references is not self._references else None
 
     def saved(self, now: float) -> tuple[SavedRelease, ...]:

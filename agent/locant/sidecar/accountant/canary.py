@@ -101,10 +101,6 @@ class CanaryLedger:
         if self._last_run is not None:
             yield put(metrics.CANARY_LAST_RUN, subject.labels, self._last_run)
 
-    def measured(self) -> tuple[dict[str, bool], dict[str, Sum]]:
-        """The latest answer of each case and the loss by position bucket, as a reference keeps them."""
-        return dict(self._latest), dict(self._loss)
-
 
 def compare_loss(run: Mapping[str, Sum], subject: Subject) -> Iterator[Update]:
     """Mean loss of a run by position bucket against the reference's: worse by more than the limit is bad."""

@@ -96,8 +96,6 @@ class DriftWindow:
 def _octaves(counts: list[int], subject: Subject) -> float | None:
     """Distance from the reference; None without a reference or with too few sequences on either side."""
     reference = subject.reference.lengths if subject.reference is not None else None
-    if reference is None or sum(reference.counts) == 0:
-        return None
-    if sum(counts) < subject.config.drift_minimum_sequences:
+    if reference is None or min(sum(counts), sum(reference.counts)) < subject.config.drift_minimum_sequences:
         return None
     return wasserstein_octaves(counts, reference.counts, SEQUENCE_LENGTH.buckets)

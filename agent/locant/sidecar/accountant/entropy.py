@@ -8,7 +8,6 @@ from math import isfinite
 
 from locant.observation import AttentionFacts
 from locant.sidecar.accountant.subject import Subject, sli
-from locant.sidecar.references import LayerEntropy
 from locant.sidecar.saved import SavedLayer
 from locant.sidecar.store import Update, put
 from locant_slo.catalogue.metrics import ENTROPY_HEADS_CHANGED
@@ -63,12 +62,6 @@ class EntropyLedger:
         judged = [layer.changed for layer in self._layers.values() if layer.changed is not None]
         if judged:
             yield put(ENTROPY_HEADS_CHANGED, subject.labels, sum(judged))
-
-    def measured(self) -> dict[int, LayerEntropy]:
-        """Everything since attach, as a reference keeps it."""
-        return {
-            index: LayerEntropy(totals=tuple(layer.totals), rows=layer.rows) for index, layer in self._layers.items()
-        }
 
     def saved(self) -> dict[int, SavedLayer]:
         """The sums as they stand, for the next start of the agent."""
