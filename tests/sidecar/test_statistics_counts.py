@@ -82,10 +82,12 @@ def test_wilson_agrees_with_published_values() -> None:
 
 @given(st.integers(0, 500), st.integers(1, 500))
 @settings(max_examples=50)
-def test_wilson_holds_the_observed_ratio(successes: int, trials: int) -> None:
+def test_wilson_holds_the_observed_ratio_and_reaches_a_border_only_where_all_agree(successes: int, trials: int) -> None:
     successes = min(successes, trials)
     lower, upper = wilson_interval(successes, trials)
     assert 0 <= lower <= successes / trials <= upper <= 1
+    assert (lower == 0) == (successes == 0)
+    assert (upper == 1) == (successes == trials)
 
 
 @pytest.mark.parametrize(
@@ -113,3 +115,4 @@ def test_a_shift_is_no_number_until_both_sides_have_enough_rows() -> None:
     assert mean_shift(10.0, 100, 10.0, 99, 100) is None
     assert mean_shift(0.0, 0, 0.0, 0, 0) is None
     assert mean_shift(30.0, 100, 10.0, 100, 100) == pytest.approx(0.2)
+    assert mean_shift(3.0, 1, 2.0, 1, 0) == pytest.approx(1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from math import log2
 
 import pytest
 from hypothesis import given, settings
@@ -81,8 +82,16 @@ def test_edges_are_half_octaves_with_powers_of_two_inside_a_bucket() -> None:
     assert not {float(2**k) for k in range(4, 18)} & set(EDGES)
 
 
+@given(st.integers(0, BUCKETS - 2), st.integers(0, BUCKETS - 2))
+@settings(max_examples=50)
+def test_two_single_lengths_are_as_far_apart_as_their_buckets(one: int, other: int) -> None:
+    octaves = abs(log2(EDGES[one] / EDGES[other]))
+    assert wasserstein_octaves(histogram([EDGES[one]]), histogram([EDGES[other]]), EDGES) == pytest.approx(octaves)
+
+
 def test_an_empty_side_is_refused_instead_of_called_equal() -> None:
-    with pytest.raises(ValueError, match="without observations"):
-        wasserstein_octaves([0] * BUCKETS, histogram([20]), EDGES)
+    for sides in ([0] * BUCKETS, histogram([20])), (histogram([20]), [0] * BUCKETS):
+        with pytest.raises(ValueError, match="without observations"):
+            wasserstein_octaves(*sides, EDGES)
     with pytest.raises(ValueError, match="do not fit"):
         wasserstein_octaves([1, 2], histogram([20]), EDGES)
