@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from locant_slo import burn
-from locant_slo.durations import format_duration, parse_duration
+from locant_slo.durations import format_duration, parse_duration, spoken_duration
 from locant_slo.spec import SRE_WORKBOOK_TIERS, Alerting, Objective, Tier, fitted_tiers
 
 MONTH = 30 * 86_400
@@ -72,6 +72,18 @@ def test_a_worse_fault_is_never_found_later(tier, target, permille):
     assert mild is None or (bad is not None and bad <= mild)
 
 
+@pytest.mark.parametrize("tier", SRE_WORKBOOK_TIERS)
+def test_a_fault_at_the_threshold_itself_is_never_found(tier):
+    limit = burn.threshold(tier, Decimal("0.999"), MONTH)
+    assert burn.detection_seconds(tier, Decimal("0.999"), MONTH, limit) is None
+
+
+def test_the_burn_rate_is_that_of_the_quickest_tiers_long_window():
+    assert burn.burn_rate_window(objective()) == 3_600
+    slower = [Tier(name=f"t{n}", severity="page", budget="0.1", long=n * 7_200, short=1_800) for n in (3, 1, 2)]
+    assert burn.burn_rate_window(objective(alerting=Alerting(tiers=tuple(slower)))) == 7_200
+
+
 def test_every_window_is_recorded_once_and_rising():
     windows = burn.recorded_windows(objective())
     assert [format_duration(window) for window in windows] == ["5m", "30m", "1h", "2h", "6h", "1d", "3d", "30d"]
@@ -86,6 +98,12 @@ def test_an_objective_that_never_alerts_still_records_what_boards_need():
 @given(st.integers(1, 10**7))
 def test_durations_survive_the_round_trip(seconds):
     assert parse_duration(format_duration(seconds)) == seconds
+
+
+def test_a_duration_is_the_sum_of_its_units_and_is_spoken_in_the_two_largest_without_zeros():
+    assert parse_duration("1w2d3h4m5s") == ((9 * 24 + 3) * 60 + 4) * 60 + 5
+    spoken = {93_784: "1d 2h", 3_600: "1h", 3_605: "1h", 90: "1m 30s", 59.6: "1m", 7: "7s", 0.2: "0s"}
+    assert {seconds: spoken_duration(seconds) for seconds in spoken} == spoken
 
 
 @pytest.mark.parametrize("text", ["", "5", "m", "5 m", "-5m", "0s", "1m1h", "1.5h", "5min"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +14,7 @@ from locant_slo.expression import Matcher, narrowed, placed, ranges, selectors, 
 
 NAMES = st.from_regex(r"[a-z_:][a-z0-9_:]{0,8}", fullmatch=True).map(lambda name: f"m_{name}")
 LABELS = st.from_regex(r"[a-z_][a-z0-9_]{0,6}", fullmatch=True).map(lambda name: f"l_{name}")
-VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), max_size=8).filter(
+VALUES = st.text(st.characters(exclude_categories=["Cs"]), max_size=8).filter(
     lambda value: not value.startswith(("~", "!"))
 )
 
@@ -49,6 +52,17 @@ def test_labels_are_added_and_a_matcher_that_stands_there_wins(name, own, more):
     assert {matcher.label: matcher.value for matcher in found.matchers} == more | own
 
 
+@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**12), max_value=10**12, places=3))
+def test_a_number_reads_back_as_itself_without_exponent_or_spare_digits(value):
+    text = promql.number(value)
+    assert Decimal(text) == value
+    assert re.fullmatch(r"-?\d+(\.\d*[1-9])?", text)
+
+
+def test_a_number_has_the_fifteen_digits_that_a_float_holds():
+    assert promql.number(Decimal(2) / 3) == "0." + "6" * 14 + "7"
+
+
 @settings(max_examples=100)
 @given(VALUES, LABELS)
 def test_what_stands_in_a_string_is_left_alone(value, label):
@@ -56,6 +70,19 @@ def test_what_stands_in_a_string_is_left_alone(value, label):
     (found,) = selectors(placed(text, "5m"))
     assert found.matchers == (Matcher(label, "=", value + "$window [x]"),)
     assert [token.text for token in ranges(placed(text, "5m"))] == ["5m"]
+
+
+@pytest.mark.parametrize(
+    ("literal", "said"),
+    [
+        (r'"a\\d\"\t\u0041\x41\U0001F600\101"', 'a\\d"\tAA\U0001f600A'),
+        (r"'it\'s'", "it's"),
+        (r'`a\d"`', 'a\\d"'),
+    ],
+)
+def test_a_string_says_what_go_reads_in_it(literal, said):
+    (found,) = selectors("x{a=" + literal + "}")
+    assert found.matchers == (Matcher("a", "=", said),)
 
 
 @pytest.mark.parametrize("text", ["$window", "x + $window", "x[$window + 5m]", "f($window)"])

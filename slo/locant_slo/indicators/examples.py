@@ -86,7 +86,8 @@ def pair(good: Selector | None, bad: Selector | None, total: Selector | None) ->
     made = []
     for selector, share, unlike in parts:
         same = total.matchers if total is not None and total.name == selector.name else ()
-        labels = example((*selector.matchers, *same), unlike.matchers if unlike else ())
+        everything = unlike is not None and not unlike.matchers  # then nothing is left for the other share
+        labels = None if everything else example((*selector.matchers, *same), unlike.matchers if unlike else ())
         if labels is None:
             return ()
         made.append(Input(selector.name, labels, share))  # type: ignore[arg-type]  # the three words above
