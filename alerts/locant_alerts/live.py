@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from locant_alerts.history.api import RefusedError
 from locant_slo import burn, promql
 from locant_slo.counts import scope_of
-from locant_slo.expression import Selector, narrowed, selectors, the_selector
+from locant_slo.expression import narrowed, selectors, suffixed, the_selector
 from locant_slo.indicators.events import Events
 from locant_slo.indicators.latency import Latency, spellings
 from locant_slo.indicators.native_latency import NativeLatency
@@ -46,17 +46,13 @@ def _missing(spec: Spec, objective: Objective, path: str, ask: Ask) -> Iterator[
 def _bucket(spec: Spec, objective: Objective, indicator: Latency, path: str, ask: Ask) -> Iterator[Diagnostic]:
     selector = the_selector(indicator.histogram)
     assert selector is not None  # the field's own check
-    buckets = narrowed(_bucket_of(indicator.histogram, selector), scope_of(spec, objective).matchers)
+    buckets = narrowed(suffixed(indicator.histogram, "_bucket"), scope_of(spec, objective).matchers)
     bounds = [labels.get("le", "") for labels in ask(f"count by (le) ({buckets})")]
     if not bounds:
         yield warning(path, f"no series of {buckets} exists now; check its labels, or wait for it")
     elif not set(bounds) & set(spellings(indicator.le)):
         shown = ", ".join(sorted(bounds, key=float))
         yield error(path, f"{promql.number(indicator.le)} is no bound of {selector.name}; its buckets are {shown}")
-
-
-def _bucket_of(text: str, selector: Selector) -> str:
-    return f"{selector.name}_bucket{text[selector.start + len(selector.name) :]}"
 
 
 def _native(spec: Spec, objective: Objective, indicator: NativeLatency, path: str, ask: Ask) -> Iterator[Diagnostic]:

@@ -10,7 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from locant_slo import promql
-from locant_slo.expression import Matcher, narrowed, placed, ranges, selectors, the_selector, tokens
+from locant_slo.expression import (
+    Matcher,
+    matched,
+    narrowed,
+    placed,
+    ranges,
+    selectors,
+    suffixed,
+    the_selector,
+    tokens,
+    uncommented,
+)
 
 NAMES = st.from_regex(r"[a-z_:][a-z0-9_:]{0,8}", fullmatch=True).map(lambda name: f"m_{name}")
 LABELS = st.from_regex(r"[a-z_][a-z0-9_]{0,6}", fullmatch=True).map(lambda name: f"l_{name}")
@@ -130,3 +141,24 @@ def test_a_selector_alone_is_told_from_more():
     assert the_selector(' x_total{a="b"} ') is not None
     assert the_selector("x_total offset 5m") is None
     assert the_selector("x + y") is None
+
+
+def test_a_matcher_can_stand_beside_another_of_its_label():
+    assert matched('x{a!=""} / y', "a", "~b") == 'x{a!="", a=~"b"} / y{a=~"b"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("x", "x_bucket"),
+        ('x{a="b"}', 'x_bucket{a="b"}'),
+        ('{"x.y"}', '{"x.y_bucket"}'),
+        ('{a="b", "x.y"}', '{a="b", "x.y_bucket"}'),
+    ],
+)
+def test_a_suffix_belongs_to_the_name_wherever_it_stands(text, found):
+    assert suffixed(text, "_bucket") == found
+
+
+def test_comments_go_and_a_hash_in_a_string_stays():
+    assert uncommented('x{a="#1"} # one\n  / y # two') == 'x{a="#1"} \n  / y'

@@ -217,3 +217,27 @@ class TestPopulations:
         (found,) = warnings({"kind": "ratio", field: "a[$window] / b[$window]"})
         assert found.startswith(f"slo.yaml: objectives[0].indicator.{field}: a ratio alone")
         assert "weighs quiet minutes like busy ones" in found
+
+
+def test_a_verdict_counts_its_bad_ones_though_the_counter_names_the_label_itself():
+    verdict = {"kind": "verdict", "counter": 'x_total{code!=""}', "label": "code", "bad": ["500"]}
+    bad, everything = counted(verdict)
+    assert bad == f'sum (increase(x_total{{code!="", code=~"500"}}[5m])) or 0 * {everything}'
+
+
+def test_a_histogram_that_picks_its_buckets_itself_is_refused():
+    assert "write it in the field le" in error({"kind": "latency", "histogram": 'x_seconds{le="5"}', "le": 1})
+
+
+def test_a_histogram_with_a_quoted_name_has_quoted_parts():
+    _, everything = counted({"kind": "latency", "histogram": '{"x.y", job="a"}', "le": 0.5}, prometheus="3.0")
+    assert everything == (
+        'sum (increase({"x.y_count", job="a"}[5m])) and sum (increase({"x.y_bucket", job="a", le="0.5"}[5m]))'
+    )
+
+
+@pytest.mark.parametrize("comment", [" # all of them", "\n# all of them\n"])
+def test_a_comment_does_not_swallow_what_is_put_around_an_expression(comment):
+    bad, everything = counted({"kind": "events", "bad": f"increase(b_total[$window]){comment}", "total": f"x{comment}"})
+    assert bad == "sum (increase(b_total[5m])) or 0 * sum (increase(x[5m]))"
+    assert everything == "sum (increase(x[5m]))"

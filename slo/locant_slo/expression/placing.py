@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 from locant_slo import promql
-from locant_slo.expression.selectors import selectors
+from locant_slo.expression.selectors import Selector, selectors
 from locant_slo.expression.tokens import Token, tokens
 
 PLACE = "$window"
@@ -17,15 +17,25 @@ def narrowed(text: str, matchers: Mapping[str, str]) -> str:
     """`text` with `matchers` in each selector that has none for their label."""
     for selector in reversed(selectors(text)):
         missing = {label: value for label, value in matchers.items() if selector.matcher(label) is None}
-        if not missing:
-            continue
-        more = ", ".join(promql.matcher(label, value) for label, value in missing.items())
-        if text[selector.end - 1] == "}":
-            head = text[: selector.end - 1].rstrip().rstrip(",")
-            text = f"{head}{'' if head.endswith('{') else ', '}{more}{text[selector.end - 1 :]}"
-        else:
-            text = f"{text[: selector.end]}{{{more}}}{text[selector.end :]}"
+        text = _with(text, selector, missing)
     return text
+
+
+def matched(text: str, label: str, value: str) -> str:
+    """`text` with a matcher in each selector, beside what it says about that label itself."""
+    for selector in reversed(selectors(text)):
+        text = _with(text, selector, {label: value})
+    return text
+
+
+def _with(text: str, selector: Selector, matchers: Mapping[str, str]) -> str:
+    if not matchers:
+        return text
+    more = ", ".join(promql.matcher(label, value) for label, value in matchers.items())
+    if text[selector.end - 1] != "}":
+        return f"{text[: selector.end]}{{{more}}}{text[selector.end :]}"
+    head = text[: selector.end - 1].rstrip().rstrip(",")
+    return f"{head}{'' if head.endswith('{') else ', '}{more}{text[selector.end - 1 :]}"
 
 
 def placed(text: str, window: str) -> str:

@@ -50,6 +50,18 @@ def the_selector(text: str) -> Selector | None:
     return found[0] if len(found) == 1 and text.strip() == text[found[0].start : found[0].end] else None
 
 
+def suffixed(text: str, suffix: str) -> str:
+    """A selector of the metric whose name ends in `suffix`, where `text` is a selector with a name, quoted or not."""
+    parts = tokens(text)
+    quoted = (
+        token.end - 1
+        for before, token, after in zip(parts, parts[1:], parts[2:], strict=False)
+        if token.kind == "string" and before.text in {"{", ","} and after.text in {"}", ","}
+    )
+    at = parts[0].end if parts[0].kind == "name" else next(quoted)
+    return f"{text[:at]}{suffix}{text[at:]}"
+
+
 def _selectors(parts: Sequence[Token]) -> Iterator[Selector]:
     at = 0
     while at < len(parts):

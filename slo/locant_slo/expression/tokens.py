@@ -49,6 +49,12 @@ def tokens(text: str) -> tuple[Token, ...]:
     return tuple(found)
 
 
+def uncommented(text: str) -> str:
+    """`text` without its comments, so that it may stand in the middle of a line. Raises ValueError as `tokens` does."""
+    tokens(text)
+    return "".join(found.group() for found in _TOKEN.finditer(text) if not found.group().startswith("#")).strip()
+
+
 def _balance(token: Token, open_brackets: list[Token]) -> None:
     if token.kind != "mark":
         return

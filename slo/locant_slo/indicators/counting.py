@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator
 
-from locant_slo.expression import PLACE, placed, ranges, selectors, the_selector, tokens
+from locant_slo.expression import PLACE, placed, ranges, selectors, the_selector, tokens, uncommented
 from locant_slo.fields import Closed
 from locant_slo.indicators.scope import Scope
 
@@ -93,6 +93,7 @@ class Counting(Closed):
 
 def _counter(text: str) -> str:
     """A selector, or an expression whose ranges are places."""
+    text = uncommented(text)
     placed(text, "5m")
     found = selectors(text)
     if not found:
@@ -102,23 +103,25 @@ def _counter(text: str) -> str:
             f"{shortened(text)} is an expression without a window; write [{PLACE}] where the range belongs, as in "
             f"increase({found[0].name or 'x_total'}[{PLACE}]), or name a counter alone"
         )
-    return text.strip()
+    return text
 
 
 def _selector(text: str) -> str:
+    text = uncommented(text)
     if the_selector(text) is None:
         raise ValueError(
             f'{shortened(text)} is no selector; write a metric and its labels, as in x_total{{job="chat"}}'
         )
-    return text.strip()
+    return text
 
 
 def _instant(text: str) -> str:
+    text = uncommented(text)
     if any(token.kind == "place" for token in tokens(text)):
         raise ValueError(f"{PLACE} has no meaning in {shortened(text)}; a gauge is looked at once in each slice")
     if not selectors(text):
         raise ValueError(f"{shortened(text)} selects no series; name a gauge")
-    return text.strip()
+    return text
 
 
 def _ranged(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import field_validator, model_validator
 
 from locant_slo import promql
-from locant_slo.expression import Selector, narrowed, the_selector
+from locant_slo.expression import Selector, narrowed, suffixed, the_selector
 from locant_slo.fields import Number
 from locant_slo.indicators.counting import Counting, Input, Selects
 from locant_slo.indicators.examples import example
@@ -39,6 +39,8 @@ class Latency(Counting):
                 raise ValueError(f"{name!r} is a part of a histogram; write {name.removesuffix(suffix)}")
         if not name:
             raise ValueError(f"{value!r} names no metric; write the histogram's name, as in request_duration_seconds")
+        if selector and selector.matcher("le"):
+            raise ValueError(f"{value!r} picks buckets itself; drop le there and write it in the field le")
         return value
 
     @model_validator(mode="after")
@@ -63,8 +65,7 @@ class Latency(Counting):
 
     def _part(self, suffix: str) -> str:
         """A selector of the histogram's count, or of the bucket up to `le`."""
-        selector = self._selector()
-        text = f"{selector.name}{suffix}{self.histogram[selector.start + len(selector.name) :]}"
+        text = suffixed(self.histogram, suffix)
         if suffix != "_bucket":
             return text
         bounds = spellings(self.le)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from locant_slo.expression import Matcher, narrowed, the_selector
+from locant_slo.expression import Matcher, matched, the_selector
 from locant_slo.fields import LabelName
 from locant_slo.indicators.counting import Counting, Input, Selects
 from locant_slo.indicators.examples import example
@@ -48,14 +48,14 @@ class Verdict(Counting):
         return self.kind
 
     def count_bad(self, window: int, scope: Scope) -> str:
-        bad = scope.counted(narrowed(self.counter, {self.label: one_of(self.bad)}), window)
+        bad = scope.counted(matched(self.counter, self.label, one_of(self.bad)), window)
         return filled(bad, self.count_all(window, scope))
 
     def count_all(self, window: int, scope: Scope) -> str:
         if self.good:
-            return scope.counted(narrowed(self.counter, {self.label: one_of((*self.good, *self.bad))}), window)
+            return scope.counted(matched(self.counter, self.label, one_of((*self.good, *self.bad))), window)
         if self.ignore:
-            return scope.counted(narrowed(self.counter, {self.label: "!" + one_of(self.ignore)}), window)
+            return scope.counted(matched(self.counter, self.label, "!" + one_of(self.ignore)), window)
         return scope.counted(self.counter, window)
 
     def event(self) -> tuple[str, str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from locant_slo.counts import scope_of
 from locant_slo.durations import format_duration
-from locant_slo.expression import PLACE
+from locant_slo.expression import PLACE, narrowed
+from locant_slo.indicators.ratio import Ratio
 from locant_slo.spec import Objective, Spec
 
 GO_WINDOW = "{{.window}}"
@@ -24,8 +25,17 @@ def pair(spec: Spec, objective: Objective) -> tuple[str, str]:
         objective.indicator.count_bad(_STAND_IN_SECONDS, scope),
         objective.indicator.count_all(_STAND_IN_SECONDS, scope),
     )
-    bad, events = (text.replace(f"[{format_duration(_STAND_IN_SECONDS)}]", f"[{GO_WINDOW}]") for text in found)
+    bad, events = (text.replace(f"[{format_duration(_STAND_IN_SECONDS)}", f"[{GO_WINDOW}") for text in found)
     return bad, events
+
+
+def ratio_of(spec: Spec, objective: Objective) -> tuple[str, str] | None:
+    """The field and the text of a ratio that nothing weighs, narrowed to the service; None for everything else."""
+    indicator = objective.indicator
+    if not isinstance(indicator, Ratio) or indicator.weight is not None:
+        return None
+    ((field, text),) = indicator.texts().items()
+    return field, templated(narrowed(text, scope_of(spec, objective).matchers))
 
 
 def templated(text: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from locant_slo.expression import PLACE, Token, selectors, the_selector, tokens
+from locant_slo.expression import PLACE, Token, selectors, the_selector, tokens, uncommented
 
 _GO_WINDOW = re.compile(r"\{\{-?\s*\.window\s*-?\}\}")
 _GO = re.compile(r"\{\{.*?\}\}")
@@ -30,11 +30,14 @@ class Query:
 
 
 def windowed(text: str) -> str:
-    """`text` with `$window` for the Go template `{{.window}}`. Raises ValueError for any other template."""
+    """`text` with `$window` for the Go template `{{.window}}`, without comments.
+
+    Raises ValueError for any other template, and for what is no PromQL.
+    """
     text = _GO_WINDOW.sub(PLACE, text.strip())
     if match := _GO.search(text):
         raise ValueError(f"{match.group()} is a template of another program; write the PromQL that it stands for")
-    return text
+    return uncommented(text)
 
 
 def counting(text: str) -> Query:
@@ -54,6 +57,8 @@ def _rated(text: str) -> str | None:
     parts = tokens(text)
     words = [token.text for token in parts]
     if len(words) < 6 or words[0] not in {"rate", "increase"} or [words[1], *words[-4:]] != ["(", "[", PLACE, "]", ")"]:
+        return None
+    if closing(parts, 1) != len(parts) - 1:
         return None
     inside = text[parts[1].end : parts[-4].start].strip()
     return inside if the_selector(inside) is not None else None

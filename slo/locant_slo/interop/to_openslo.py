@@ -12,11 +12,10 @@ from locant_slo.expression import narrowed, the_selector
 from locant_slo.indicators.by_id import BuiltIn
 from locant_slo.indicators.events import Events
 from locant_slo.indicators.gauge import Gauge
-from locant_slo.indicators.ratio import Ratio
 from locant_slo.interop.openslo import VERSION
 from locant_slo.interop.openslo_alerts import ROUTED, SHORT, TIER
 from locant_slo.interop.openslo_threshold import SLICE
-from locant_slo.interop.pairs import pair, templated
+from locant_slo.interop.pairs import pair, ratio_of, templated
 from locant_slo.interop.place import Note
 from locant_slo.spec import Objective, Spec
 from locant_slo.tiers import Tier
@@ -114,11 +113,9 @@ def _sli(spec: Spec, objective: Objective) -> dict[str, object]:
     indicator, matchers = objective.indicator, scope_of(spec, objective).matchers
     if isinstance(indicator, Gauge):
         return {"thresholdMetric": _source(narrowed(indicator.value, matchers))}
-    if isinstance(indicator, Ratio) and indicator.weight is None:
-        kind, text = (
-            ("failure", indicator.error_ratio) if indicator.error_ratio else ("success", indicator.success_ratio)
-        )
-        return {"ratioMetric": {"rawType": kind, "raw": _source(templated(narrowed(text or "", matchers)))}}
+    if (found := ratio_of(spec, objective)) is not None:
+        kind = "failure" if found[0] == "error_ratio" else "success"
+        return {"ratioMetric": {"rawType": kind, "raw": _source(found[1])}}
     texts: dict[str, str] = {}
     if isinstance(indicator, BuiltIn):
         texts = {"bad": indicator.counter(metrics.SLI_BAD_EVENTS), "total": indicator.counter(metrics.SLI_EVENTS)}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from locant_slo import names
 from locant_slo.durations import format_duration
-from locant_slo.indicators.ratio import Ratio
 from locant_slo.interop import sloth
-from locant_slo.interop.pairs import pair, templated
+from locant_slo.interop.pairs import pair, ratio_of
 from locant_slo.interop.place import Note
 from locant_slo.spec import Objective, Spec
 from locant_slo.tiers import SRE_WORKBOOK_TIERS, fitted_tiers
@@ -36,10 +35,9 @@ def _slo(spec: Spec, objective: Objective) -> dict[str, object]:
 
 def _sli(spec: Spec, objective: Objective) -> dict[str, object]:
     """The total drops idle groups, so that Sloth's division gives no NaN."""
-    indicator = objective.indicator
-    if isinstance(indicator, Ratio) and indicator.weight is None:
-        text = templated(indicator.error_ratio or f"1 - ({indicator.success_ratio})")
-        return {"raw": {"error_ratio_query": text}}
+    if (found := ratio_of(spec, objective)) is not None:
+        field, text = found
+        return {"raw": {"error_ratio_query": text if field == "error_ratio" else f"1 - ({text})"}}
     bad, events = pair(spec, objective)
     return {"events": {"error_query": bad, "total_query": f"({events}) > 0"}}
 
