@@ -14,6 +14,7 @@ from locant_slo.durations import format_duration
 from locant_slo.exclusions import unless_excluded, unless_maintained
 from locant_slo.spec import Objective, Spec, Tier
 
+_FAULT = "Look for a positional fault alert of the same model: it names the cause. Otherwise compare"
 _MEMORY_SECONDS = 3_600
 """For how long a group that vanished is remembered."""
 
@@ -62,8 +63,7 @@ def _burn_words(spec: Spec, objective: Objective, tier: Tier) -> dict[str, str]:
             f"{promise}An event is {event}; it is bad when {bad}. "
             f"At {speed} times the sustainable speed or more the budget of {_budget_time(objective)} "
             f"is gone in {format_duration(_exhaustion_seconds(objective, tier))} or less. "
-            "Look for a positional fault alert of the same model: it names the cause. "
-            "Otherwise compare with the last release and roll back."
+            f"{_FAULT if spec.probe else 'Compare'} with the last release and roll back."
         ),
         objective_runbook(spec, objective) if has_own_page(spec) else names.BURN_RUNBOOK,
     )
@@ -117,7 +117,7 @@ def _no_data(spec: Spec, objective: Objective, expr: str, labels: dict[str, str]
                 "scrape fails, or a label of the spec's selector changed. Open the target page of Prometheus first."
             ),
             names.NO_DATA_RUNBOOK,
-            board="debug",
+            board="debug" if spec.probe else "oncall",
         ),
     )
 

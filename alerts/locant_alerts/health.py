@@ -9,8 +9,8 @@ from locant_slo.spec import Spec
 
 
 def health_alerts(spec: Spec) -> tuple[Alert, ...]:
-    """All of them, or none where the spec switches them off."""
-    if not spec.health.enabled:
+    """All of them, or none where the spec switches them off or no probe watches."""
+    if not spec.health.enabled or not spec.probe:
         return ()
     return (
         *probes.silent(spec),

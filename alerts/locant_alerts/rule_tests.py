@@ -38,8 +38,9 @@ def scenarios(spec: Spec, step: int) -> Iterator[Scenario]:
             for index, scenario in enumerate(_objective(spec, objective, step)):
                 together[index].append(scenario)
         yield from (_merged(parts) for parts in together.values())
-    yield from fault_scenarios(spec, step)
-    yield from health_scenarios(spec, step)
+    if spec.probe:
+        yield from fault_scenarios(spec, step)
+        yield from health_scenarios(spec, step)
 
 
 def _objective(spec: Spec, objective: Objective, step: int) -> Iterator[Scenario]:

@@ -25,8 +25,9 @@ def build_groups(spec: Spec) -> tuple[Group, ...]:
     """Every rule of a service, grouped by objective and evaluation interval; what feeds stands before what it feeds."""
     groups = [*time_group(spec)]
     groups += [group for objective in spec.objectives for group in _objective_groups(spec, objective)]
-    faults = tuple(fault_alert(spec, mode) for mode in FailureMode)
-    groups.append(Group(f"{spec.service}/faults", spec.scrape_interval, faults))
+    if spec.probe:
+        faults = tuple(fault_alert(spec, mode) for mode in FailureMode)
+        groups.append(Group(f"{spec.service}/faults", spec.scrape_interval, faults))
     health = health_alerts(spec)
     if health:
         groups.append(Group(f"{spec.service}/health", max(60, spec.scrape_interval), health))

@@ -13,5 +13,9 @@ BOARDS = {"executive.json": executive, "oncall.json": oncall, "debug.json": debu
 
 
 def build(spec: Spec) -> dict[str, dict[str, Any]]:
-    """File name to dashboard, as plain data for `json.dump`. The same spec always gives the same boards."""
-    return {name: board(spec).to_json_data() for name, board in BOARDS.items()}
+    """File name to dashboard, as plain data for `json.dump`. The same spec always gives the same boards.
+
+    Where no probe watches there is nothing to debug, and the other two show budgets and alerts alone.
+    """
+    boards = BOARDS if spec.probe else {name: board for name, board in BOARDS.items() if board is not debug}
+    return {name: board(spec).to_json_data() for name, board in boards.items()}

@@ -26,8 +26,9 @@ def frame(
     more_variables: Iterable[G.Template] = (),
     start: str = "now-6h",
 ) -> Dashboard:
-    """A board with the variables, links, tags and deploy marks that all boards have."""
-    templates = [variables.datasource(), *variables.release(spec), *variables.groups(spec), *more_variables]
+    """A board with the variables, links and tags that all boards have, and marks of releases that a probe reports."""
+    release = variables.release(spec) if spec.probe else []
+    templates = [variables.datasource(), *release, *variables.groups(spec), *more_variables]
     return Dashboard(
         title=f"Locant / {title} / {spec.service}",
         description=description,
@@ -35,7 +36,7 @@ def frame(
         tags=[TAG, spec.service, board],
         panels=lay_out(sections),
         templating=G.Templating(list=templates),
-        annotations=G.Annotations(list=[variables.deploys(Queries(spec))]),
+        annotations=G.Annotations(list=[variables.deploys(Queries(spec))] if spec.probe else []),
         links=_links(spec),
         time=G.Time(start, "now"),
         timePicker=G.TimePicker(refreshIntervals=list(_REFRESH_INTERVALS), timeOptions=[]),

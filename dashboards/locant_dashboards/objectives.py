@@ -69,7 +69,7 @@ def _reach(spec: Spec, slos: list[str], long: int, short: int, factor: float) ->
     """The smaller of both windows' burn rates over the tier's factor; absent unless both are there, as the alert is."""
     which = {names.SERVICE: spec.service, names.SLO: "~" + "|".join(slos)}
     budget = f"{promql.matching((names.SLO,))} group_left () (1 - {promql.selector(names.OBJECTIVE, which)})"
-    chosen = {**which, **CHOSEN, **chosen_groups(spec)}
+    chosen = {**which, **(CHOSEN if spec.probe else {}), **chosen_groups(spec)}
     one = promql.selector(names.ERROR_RATIO.format(window=format_duration(long)), chosen)
     other = promql.selector(names.ERROR_RATIO.format(window=format_duration(short)), chosen)
     smaller = f"(({one} <= {other}) or ({other} < {one}))"

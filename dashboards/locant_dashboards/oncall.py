@@ -12,8 +12,12 @@ from locant_slo.spec import Spec
 def oncall(spec: Spec) -> Dashboard:
     """The board for whoever was paged: from the budget that burns to the check that failed, top to bottom."""
     q = Queries(spec)
+    burning = budget.burn(spec, q), faults.firing(spec)
+    if not spec.probe:
+        burns = Section("What burns?", burning)
+        return frame(spec, "oncall", "On-call", "Burn rates and the alerts that fire.", (burns,), start="now-3h")
     sections = (
-        Section("What burns?", (budget.burn(spec, q), faults.firing(spec), faults.checks(spec, q))),
+        Section("What burns?", (*burning, faults.checks(spec, q))),
         Section("Was it a release?", (releases.deploys(q),)),
         Section("Latency and streaming", (signals.latency(spec, q),)),
         Section("Positions, padding and lengths", (signals.positions(spec, q), signals.padding(spec, q))),

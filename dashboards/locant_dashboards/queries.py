@@ -41,9 +41,8 @@ class Queries:
 
     def recorded(self, name: str) -> str:
         """A selector of a recorded series of this service, for the chosen models and groups."""
-        model = la.MODEL.name
-        chosen = {model: CHOSEN[model], **chosen_groups(self.spec)}
-        return promql.selector(name, {names.SERVICE: self.spec.service, **chosen})
+        model = {la.MODEL.name: CHOSEN[la.MODEL.name]} if self.spec.probe else {}
+        return promql.selector(name, {names.SERVICE: self.spec.service, **model, **chosen_groups(self.spec)})
 
     def rate(
         self,
@@ -94,8 +93,11 @@ class Queries:
 
 
 def extra_groups(spec: Spec) -> tuple[str, ...]:
-    """Labels beside model and release that have budgets of their own, such as a tenant."""
-    release = {label.name for label in RELEASE}
+    """Labels beside model and release that have budgets of their own, such as a tenant.
+
+    Where no probe watches, nobody but the spec knows of models, and they are labels as any other.
+    """
+    release = {label.name for label in RELEASE} if spec.probe else set()
     found = (label for objective in spec.objectives for label in objective.budget_group)
     return tuple(label for label in dict.fromkeys(found) if label not in release)
 

@@ -68,6 +68,11 @@ def _objective(spec: Spec, objective: Objective, path: str) -> Iterator[Diagnost
     yield from versions.about_objective(spec, objective, path)
     yield from (warning(f"{path}.indicator.{field}", text) for field, text in objective.indicator.doubts())
     yield from times.about_objective(spec, objective, path)
+    if isinstance(objective.indicator, BuiltIn) and not spec.probe:
+        yield error(
+            f"{path}.indicator",
+            f"{objective.indicator.id} is counted by Locant's agent, and probe says that there is none; drop probe",
+        )
     if not objective.alerting.enabled:
         return
     if isinstance(objective.indicator, BuiltIn) and objective.indicator.entry.objective is None:

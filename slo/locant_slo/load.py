@@ -111,7 +111,11 @@ def _together(specs: Sequence[Spec]) -> list[str]:
     for one, other in combinations(specs, 2):
         if one.service == other.service:
             problems.append(f"service: {one.service!r} stands in two documents; put its objectives into one")
-        elif not any(other.selector.get(name, value) != value for name, value in one.selector.items()):
+        elif (
+            one.probe
+            and other.probe
+            and not any(other.selector.get(name, value) != value for name, value in one.selector.items())
+        ):
             problems.append(
                 f"selector: {one.service!r} and {other.service!r} would count each other's models; give each its own "
                 f"selector, as in selector: {{job: {one.service}}}"

@@ -117,6 +117,8 @@ class Spec(Closed):
     """Labels on every alert, such as the namespace that an operator routes by."""
     selector: Labels
     """Labels that pick this service's series where one Prometheus scrapes several, as in `job: chat`."""
+    probe: bool = True
+    """Whether Locant watches its models. If not, it has objectives on metrics of its own, and no alert on findings."""
     scrape_interval: Seconds = 30
     """How often Prometheus scrapes; no window may hold fewer than four scrapes."""
     retention: Seconds = 1_296_000

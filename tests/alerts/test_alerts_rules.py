@@ -11,6 +11,7 @@ import yaml
 from alert_support import make_spec
 
 from locant_alerts.model import Alert, Recording
+from locant_alerts.rule_tests import build_rule_tests
 from locant_alerts.rules import build_groups, build_rules
 from locant_alerts.series import number
 from locant_alerts.text import HEADER
@@ -178,3 +179,12 @@ def test_the_file_reads_back_as_it_was_meant(example):
     assert [group["name"] for group in groups] == [group.name for group in build_groups(example)]
     written = [rule["expr"] for group in groups for rule in group["rules"]]
     assert written == [rule.expr for group in build_groups(example) for rule in group.rules]
+
+
+def test_a_service_that_no_probe_watches_has_alerts_on_its_objectives_alone():
+    own = {"name": "a", "target": 0.99, "indicator": {"kind": "events", "bad": "b_total", "total": "x_total"}}
+    spec = make_spec(own, probe=False)
+    assert {alert.alert for alert in alerts(spec)} == {"LocantABudgetBurn", "LocantANoData"}
+    text = build_rules(spec) + build_rule_tests(spec, "x.yaml")
+    assert "locant_" not in text
+    assert "positional fault" not in text

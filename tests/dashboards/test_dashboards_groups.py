@@ -34,3 +34,15 @@ def test_budgets_burn_rates_and_tiers_are_shown_by_tenant(spec):
     about = [query for query in asked if "locant:slo_b" in query or "locant:sli_error" in query]
     assert len(about) > 4
     assert all("by (slo, tenant)" in query and 'tenant=~".*"' in query for query in about)
+
+
+def test_boards_of_a_service_that_no_probe_watches_ask_for_its_objectives_alone():
+    content = {"version": "locant/v1", "service": "chat", "retention": "40d", "probe": False}
+    objectives = [{"name": "a", "indicator": EVENTS, "target": 0.99, "group_by": ["model"]}]
+    boards = build(parse_spec(yaml.safe_dump(content | {"objectives": objectives}), "slo.yaml"))
+    assert set(boards) == {"executive.json", "oncall.json"}
+    for board in boards.values():
+        asked = [query.expr for query in queries(board, {})]
+        assert asked
+        assert not [expr for expr in asked if "locant_" in expr]
+        assert {item["name"] for item in board["templating"]["list"]} == {"datasource", "model"}

@@ -95,7 +95,18 @@ class TestMethods:
     def test_time_slices_of_a_ratio_are_good_while_it_holds(self):
         indicator = self.sliced("Timeslices", timeSliceTarget=0.95)[0].indicator
         assert (indicator.kind, float(indicator.at_least), indicator.slice) == ("gauge", 0.95, 60)
-        assert indicator.value.count("[5m]") == 2
+        assert indicator.value.count("[5m]") == 3
+
+    def test_a_slice_whose_good_events_have_no_series_is_bad_and_not_missing(self):
+        value = self.sliced("Timeslices", timeSliceTarget=0.95)[0].indicator.value
+        assert "or 0 * (sum (increase(http_requests_total[5m])))" in value
+
+    def test_slices_of_numbers_that_are_no_counters_are_sums_of_looks(self):
+        ratio = {"ratioMetric": {"counter": False, "bad": source("slow_now"), "total": source("users_now")}}
+        objectives = [{"target": 0.99, "timeSliceTarget": 0.9, "timeSliceWindow": "5m"}]
+        value = only(slo(ratio, budgetingMethod="Timeslices", objectives=objectives))[0].indicator.value
+        assert "increase" not in value
+        assert value.count("sum_over_time((slow_now)[5m:1m])") == 1
 
     def test_ratio_time_slices_are_the_mean_of_their_ratios(self):
         indicator = self.sliced("RatioTimeslices")[0].indicator
@@ -104,7 +115,7 @@ class TestMethods:
 
     def test_a_plain_number_is_minutes(self):
         objective, notes = self.sliced("Timeslices", timeSliceTarget=0.95, timeSliceWindow=10)
-        assert objective.indicator.value.count("[10m]") == 2
+        assert objective.indicator.value.count("[10m]") == 3
         assert any("slices of 10m are judged every minute, overlapping" in note for note in notes)
 
     def test_slices_of_a_threshold_count_their_good_looks(self):
@@ -164,6 +175,9 @@ class TestAlerting:
         assert objective.labels == {"notification_target": "mail"}
         assert objective.alerting.no_data.action == "ignore"
         assert any("a second window of 5m is added" in note for note in notes)
+
+    def test_an_alert_at_once_is_one_after_a_second(self):
+        assert self.alerted(alertAfter="0m")[0].alerting.tiers[0].hold == 1
 
     def test_policies_stand_inline_by_reference_and_by_name(self):
         inline = {"kind": "AlertPolicy", "metadata": {"name": "p"}, "spec": ALERTS[1]["spec"]}
@@ -245,6 +259,8 @@ def test_what_nobody_refers_to_is_noted():
         (slo(RATIO, objectives=[]), "holds no objective"),
         (slo(RATIO, budgetingMethod="Guess"), "'Guess' is not known"),
         (slo(RATIO, timeWindow=[{"duration": "soon"}]), "'soon' is no duration"),
+        (slo(RATIO, timeWindow=[{"duration": "0d"}]), "'0d' is no duration"),
+        (slo({"ratioMetric": {"rawType": "success", "raw": source("1 - $share")}}), "of '$' only $window is known"),
         (slo(LAG), "op: 'nothing' is not known"),
         (slo(LAG, objectives=[{"op": "lt", "target": 0.9}]), "needs the value"),
         (slo({}), "has neither ratioMetric nor thresholdMetric"),
@@ -269,3 +285,13 @@ def test_what_cannot_be_read_is_a_sentence_with_its_path(content, words):
 def test_an_older_version_is_refused_by_name():
     with pytest.raises(SpecError, match="'openslo/v1alpha' is not read; write it as openslo/v1"):
         import_text(documents(slo(RATIO)).replace("openslo/v1", "openslo/v1alpha"), "file.yaml")
+
+
+def test_what_is_not_read_is_noted_in_policies_given_by_name_too():
+    dimensions = {
+        "ratioMetric": {**RATIO["ratioMetric"], "total": source("sum(http_requests_total)", dimensions=["a"])}
+    }
+    _, notes = only(slo(dimensions, alertPolicies=["policy"]), *ALERTS)
+    unread = [note for note in notes if "is not read" in note]
+    assert len(unread) == 1
+    assert unread[0].startswith("document 1.spec.indicator.spec.ratioMetric.total.metricSource.dimensions: ")

@@ -45,7 +45,7 @@ def spec_with(objectives: list[dict[str, Any]], **fields: Any):
 
 def back(spec, form):
     (found,) = specs_of(export_specs([spec], form).text)
-    return found.model_copy(update={"retention": spec.retention})
+    return found.model_copy(update={"retention": spec.retention, "probe": spec.probe})
 
 
 class TestSloth:
@@ -116,6 +116,46 @@ class TestLost:
         assert len(notes) == 3
         assert any(note.startswith("shop: objectives[0].alerting.minimum_bad_events") for note in notes)
         assert any(note.startswith("shop: routing") for note in notes)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_services_with_objectives_of_one_name_come_back_each_with_its_selector(form):
+    own = {"indicator": RATIO, "target": 0.99}
+    specs = [
+        parse_spec(
+            yaml.safe_dump(
+                {"version": "locant/v1", "service": service, "selector": {"job": service}}
+                | {
+                    "objectives": [
+                        {"name": "a", "indicator": "position_integrity", "target": 0.99},
+                        {"name": "b"} | own,
+                    ]
+                }
+            ),
+            "slo.yaml",
+        )
+        for service in ("chat", "search")
+    ]
+    found = specs_of(export_specs(specs, form).text)
+    assert [(spec.service, spec.selector, spec.probe) for spec in found] == [
+        (spec.service, spec.selector, True) for spec in specs
+    ]
+    assert all('job="chat"' in text for text in found[0].objectives[1].indicator.texts().values())
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_subquery_over_the_window_is_exported_with_the_template(form):
+    looks = {"kind": "events", "good": "sum_over_time((x)[$window:1m])", "bad": "sum_over_time((y)[$window:1m])"}
+    text = export_specs([spec_with([{"indicator": looks, "target": 0.99}])], form).text
+    assert "86399" not in text
+    assert text.count("[{{.window}}:1m]") == 6
+
+
+def test_holds_that_openslo_must_round_are_noted():
+    tiers = [TIERS[0] | {"hold": "10s"}]
+    spec = spec_with([{"indicator": EVENTS, "target": 0.99, "alerting": {"tiers": tiers}}])
+    (note,) = export_specs([spec], "openslo").notes
+    assert note.path == "shop: objectives[0].alerting.tiers[0].hold"
 
 
 def test_sloth_cannot_hold_windows_and_tiers_of_its_own():

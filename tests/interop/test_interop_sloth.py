@@ -8,6 +8,7 @@ from interop_support import SLOTH, imported, specs_of
 
 from locant_slo.errors import SpecError
 from locant_slo.interop.importing import import_text
+from locant_slo.load import parse_specs
 from locant_slo.spec import SRE_WORKBOOK_TIERS
 
 
@@ -102,6 +103,74 @@ def test_documents_of_one_service_are_one_spec():
     assert len(spec.objectives) == 8
 
 
+def test_labels_of_a_second_document_of_a_service_move_to_its_objectives():
+    other = SLOTH.replace("name: ", "name: more-").replace("cluster: north", "cluster: south, tuned: yes")
+    (spec,) = specs_of(f"{SLOTH}---\n{other}")
+    assert spec.labels == {"cluster": "north"}
+    assert dict(spec.objectives[0].labels) == {"category": "availability"}
+    assert dict(spec.objectives[5].labels) == {"cluster": "south", "tuned": "True"}
+
+
+def test_services_of_one_file_stand_side_by_side_and_no_probe_watches_them():
+    found = import_text(f"{SLOTH}---\n{SLOTH.replace('service: shop', 'service: till')}", "file.yaml")
+    assert [(spec.service, spec.probe) for spec in parse_specs(found.text, "x")] == [("shop", False), ("till", False)]
+    assert sum("drop probe: false" in note.sentence for note in found.notes) == 2
+
+
+def test_a_key_that_nobody_reads_is_noted_with_its_path_and_no_other():
+    text = SLOTH.replace("    objective: 95\n", "    objective: 95\n    interval: {all: 5m}\n", 1)
+    unread = [note for note in imported(text)[1] if "is not read" in note]
+    assert unread == ["slos[2].interval: is not read; left out"]
+
+
+class TestKubernetes:
+    @pytest.mark.parametrize("kind", ["PrometheusServiceLevel", "ManagedPrometheusServiceLevel"])
+    def test_its_objects_are_read_in_their_own_spelling(self, kind):
+        assert specs_of(as_object(kind)) == specs_of(SLOTH)
+
+    def test_what_is_missing_in_them_is_called_by_its_name_there(self):
+        with pytest.raises(SpecError, match=r"spec\.slos\[0\]\.sli\.events\.errorQuery: missing"):
+            import_text(as_object("PrometheusServiceLevel").replace("errorQuery", "wrongQuery", 1), "file.yaml")
+
+
+def as_object(kind: str) -> str:
+    spec = {key: value for key, value in yaml.safe_load(SLOTH).items() if key != "version"}
+    text = yaml.safe_dump({"apiVersion": "sloth.slok.dev/v1", "kind": kind, "spec": spec}, sort_keys=False)
+    for snake in ("error_query", "total_query", "error_ratio_query", "page_alert", "ticket_alert"):
+        first, *rest = snake.split("_")
+        text = text.replace(f"{snake}:", first + "".join(word.capitalize() for word in rest) + ":")
+    return text
+
+
+class TestQueries:
+    def events(self, bad: str, total: str = "rate(x[{{.window}}])"):
+        sli = {"events": {"error_query": bad, "total_query": total}}
+        slo = {"name": "a", "objective": 99, "sli": sli, "alerting": {}}
+        objectives, notes = imported(yaml.safe_dump({"version": "prometheus/v1", "service": "s", "slos": [slo]}))
+        return objectives["a"], notes
+
+    def test_rates_added_inside_a_sum_become_increases(self):
+        objective, _ = self.events("sum(rate(x[{{.window}}]) + rate(y[{{.window}}]))")
+        assert objective.indicator.bad == "sum(increase(x[$window]) + increase(y[$window]))"
+
+    @pytest.mark.parametrize("query", ["rate(x[{{.window}}])", "sum without (pod) (rate(x[{{.window}}]))"])
+    def test_series_that_are_added_up_here_and_not_there_are_noted(self, query):
+        _, notes = self.events("sum(rate(x[{{.window}}]))", query)
+        assert any("added up" in note for note in notes)
+
+    def test_a_group_by_a_quoted_label_is_refused(self):
+        with pytest.raises(SpecError, match="a label in quotes cannot be kept apart"):
+            self.events('sum by ("service.name") (rate(x[{{.window}}]))')
+
+    def test_a_comment_is_left_out(self):
+        objective, _ = self.events("sum(rate(x[{{.window}}])) # bad", "sum(rate(y[{{.window}}])) # all")
+        assert (objective.indicator.bad, objective.indicator.total) == ("x", "y")
+
+    def test_what_cannot_count_is_refused_where_it_stands(self):
+        with pytest.raises(SpecError, match=r"file\.yaml: slos\[0\]\.sli\.events: .*selects no series"):
+            self.events("sum(rate(x[{{.window}}]))", "vector(1)[{{.window}}]")
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -113,7 +182,7 @@ def test_documents_of_one_service_are_one_spec():
         (("raw:", "plugin:"), "slos[3].sli: a plugin is a program of Sloth"),
         (("sum(rate(http", "sum(rate(http("), "never closed"),
         (("slos:", "slots:"), "slos: holds no SLO"),
-        (("prometheus/v1", "prometheus/v9"), "is of no format that is known here"),
+        (("prometheus/v1", "prometheus/v9"), "version: version 'prometheus/v9' is of no format known here"),
     ],
 )
 def test_what_cannot_be_read_is_a_sentence_with_its_path(change, words):

@@ -236,3 +236,12 @@ def test_whatever_is_written_there_is_a_spec_or_a_sentence(fields, inside):
 def test_whatever_text_it_is_nothing_else_is_raised(text):
     with pytest.raises(SpecError):
         parse_specs(text, "slo.yaml")
+
+
+def test_services_without_a_probe_stand_side_by_side_and_count_nothing_of_ours():
+    own = "{name: a, target: 0.99, indicator: {kind: events, bad: b_total, total: x_total}}"
+    head = "version: locant/v1\nprobe: false\nobjectives: ["
+    specs = parse_specs(f"{head}{own}]\nservice: one\n---\n{head}{own}]\nservice: two\n", "slo.yaml")
+    assert [spec.service for spec in specs] == ["one", "two"]
+    with pytest.raises(SpecError, match=r"objectives\[0\].indicator: position_integrity is counted by Locant's agent"):
+        parse_specs(f"{head}{{name: a, target: 0.99, indicator: position_integrity}}]\nservice: one\n", "slo.yaml")

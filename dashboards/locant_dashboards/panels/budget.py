@@ -39,8 +39,8 @@ def budgets(spec: Spec, q: Queries) -> Line:
 
 
 def _to_oncall(spec: Spec) -> dict[str, object]:
-    chosen = "&".join(f"${{{label.name}:queryparam}}" for label in RELEASE)
-    url = f"/d/{names.dashboard_uid('oncall', spec.service)}?${{__url_time_range}}&{chosen}"
+    chosen = "".join(f"&${{{label.name}:queryparam}}" for label in RELEASE) if spec.probe else ""
+    url = f"/d/{names.dashboard_uid('oncall', spec.service)}?${{__url_time_range}}{chosen}"
     return {"title": "What burns? (on-call board)", "url": url, "targetBlank": False}
 
 

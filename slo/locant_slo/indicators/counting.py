@@ -91,8 +91,8 @@ class Counting(Closed):
         return iter(())
 
 
-def _counter(text: str) -> str:
-    """A selector, or an expression whose ranges are places."""
+def counter(text: str) -> str:
+    """A selector, or an expression whose ranges are places. Raises ValueError with a sentence where it is neither."""
     text = uncommented(text)
     placed(text, "5m")
     found = selectors(text)
@@ -124,8 +124,9 @@ def _instant(text: str) -> str:
     return text
 
 
-def _ranged(text: str) -> str:
-    text = _counter(text)
+def ranged(text: str) -> str:
+    """An expression over a window. Raises ValueError with a sentence where it is none."""
+    text = counter(text)
     if the_selector(text) is not None:
         raise ValueError(f"{shortened(text)} is a counter and no ratio; write an expression over [{PLACE}]")
     return text
@@ -137,8 +138,8 @@ def shortened(text: str) -> str:
     return repr(flat if len(flat) <= 60 else f"{flat[:57]}...")
 
 
-Counter = Annotated[str, AfterValidator(_counter)]
+Counter = Annotated[str, AfterValidator(counter)]
 """A selector of counters, or an expression over `[$window]` that counts events."""
 Selects = Annotated[str, AfterValidator(_selector)]
 Instant = Annotated[str, AfterValidator(_instant)]
-Ranged = Annotated[str, AfterValidator(_ranged)]
+Ranged = Annotated[str, AfterValidator(ranged)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -9,7 +10,7 @@ from typing import Literal
 import yaml
 
 from locant_slo.interop.place import Note
-from locant_slo.interop.to_openslo import openslo_documents
+from locant_slo.interop.to_openslo import openslo_documents, shared_documents
 from locant_slo.interop.to_sloth import sloth_document
 from locant_slo.spec import Health, Objective, Routing, Spec
 from locant_slo.tiers import Alerting
@@ -28,10 +29,12 @@ class Exported:
 
 def export_specs(specs: Sequence[Spec], form: Format) -> Exported:
     """All specs as one text."""
-    documents: list[dict[str, object]] = []
+    documents = list(shared_documents(specs)) if form == "openslo" else []
     notes: list[Note] = []
+    counted = Counter(objective.name for spec in specs for objective in spec.objectives)
+    ambiguous = frozenset(name for name, times in counted.items() if times > 1)
     for spec in specs:
-        made, lost = openslo_documents(spec) if form == "openslo" else sloth_document(spec)
+        made, lost = openslo_documents(spec, ambiguous) if form == "openslo" else sloth_document(spec)
         documents += made
         notes += [*_lost(spec, form), *lost]
     text = yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True, width=120)
@@ -44,6 +47,8 @@ def _lost(spec: Spec, form: Format) -> Iterator[Note]:
         "routing": spec.routing != Routing(),
         "maintenance": bool(spec.maintenance),
         "deploys": spec.deploys is not None,
+        "query_offset": spec.query_offset is not None,
+        "runbook_url": spec.runbook_url != Spec.model_fields["runbook_url"].default,
     }
     for name in (name for name, is_said in fields.items() if is_said):
         yield Note(f"{spec.service}: {name}", f"{form} has no place for it; left out")

@@ -11,9 +11,10 @@ from locant_slo.documents import documents
 from locant_slo.errors import SpecError
 from locant_slo.interop import openslo, sloth
 from locant_slo.interop.place import Findings, Note, Place
+from locant_slo.interop.services import whole_services
 from locant_slo.load import parse_specs
 
-_KNOWN = f"OpenSLO (apiVersion: {openslo.VERSION}) and Sloth (version: {sloth.VERSION}, or kind: {sloth.KIND})"
+_KNOWN = f"OpenSLO (apiVersion: {openslo.VERSION}) and Sloth (version: {sloth.VERSION}, or kind: {sloth.KINDS[0]})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +29,9 @@ def import_text(text: str, source: str) -> Imported:
     """Every document of `text` together. Raises SpecError with every fault, those of the result among them."""
     findings = Findings()
     places = list(_places(text, source, findings))
-    specs = _merged([*_read_sloths(places), *openslo.read_openslo([place for place in places if _is_openslo(place)])])
-    strangers = [place for place in places if not _is_openslo(place) and not _is_sloth(place)]
-    for place in strangers:
-        place.fault("", f"is of no format that is known here; known are {_KNOWN}")
+    forms = [(_form(place), place) for place in places]
+    sloths, openslos = ([place for form, place in forms if form == wanted] for wanted in ("sloth", "openslo"))
+    specs = whole_services([*map(sloth.read_sloth, sloths), *openslo.read_openslo(openslos)], findings)
     if not specs and not findings.faults:
         findings.faults.append("holds no SLO")
     if findings.faults:
@@ -59,28 +59,13 @@ def _places(text: str, source: str, findings: Findings) -> Iterator[Place]:
             yield Place(place.content, f"{path}{inside}", findings)
 
 
-def _is_openslo(place: Place) -> bool:
-    return str(place.content.get("apiVersion", "")).startswith("openslo")
-
-
-def _is_sloth(place: Place) -> bool:
-    return place.content.get("version") == sloth.VERSION or place.content.get("kind") == sloth.KIND
-
-
-def _read_sloths(places: list[Place]) -> list[dict[str, object]]:
-    return [sloth.read_sloth(place) for place in places if _is_sloth(place)]
-
-
-def _merged(specs: list[dict[str, object]]) -> list[dict[str, object]]:
-    """Specs of one service as one: a service stands in one document here."""
-    by_service: dict[object, dict[str, object]] = {}
-    for spec in specs:
-        known = by_service.setdefault(spec["service"], spec)
-        if known is not spec:
-            known["objectives"] = [*_objectives(known), *_objectives(spec)]
-    return [spec for spec in by_service.values() if spec["objectives"]]
-
-
-def _objectives(spec: dict[str, object]) -> list[object]:
-    found = spec["objectives"]
-    return found if isinstance(found, list) else []
+def _form(place: Place) -> str:
+    """The format of a document; a fault where it is of none."""
+    api, kind, version = (place.text(key) for key in ("apiVersion", "kind", "version"))
+    if api.startswith("openslo"):
+        return "openslo"
+    if version == sloth.VERSION or kind in sloth.KINDS:
+        return "sloth"
+    said = f"apiVersion {api!r}, kind {kind!r}" if api or kind else f"version {version!r}"
+    place.fault("kind" if api or kind else "version", f"{said} is of no format known here; known are {_KNOWN}")
+    return ""

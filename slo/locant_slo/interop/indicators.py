@@ -5,6 +5,7 @@ from __future__ import annotations
 from locant_slo.catalogue import labels, metrics
 from locant_slo.expression import PLACE, the_selector, tokens
 from locant_slo.indicators import BY_ID
+from locant_slo.indicators.counting import counter, ranged
 from locant_slo.interop.place import Place
 from locant_slo.interop.queries import Query, bare, counting, grouped, unfilled, unguarded, windowed
 
@@ -20,6 +21,7 @@ def events(place: Place, bad: str, total: str, *, field: str = "bad") -> dict[st
     try:
         whole = unguarded(windowed(total))
         one, other = counting(unfilled(windowed(bad), whole)), counting(whole)
+        counter(one.text), counter(other.text)
     except ValueError as error:
         place.fault("", str(error))
         return None
@@ -45,6 +47,7 @@ def ratio(place: Place, field: str, text: str, *, weight: str = "") -> dict[str,
             place.note(
                 "", "it has no window, so its mean over a look each minute is taken: quiet minutes weigh as much"
             )
+        query = ranged(query)
     except ValueError as error:
         place.fault("", str(error))
         return None

@@ -14,6 +14,8 @@ from locant_slo.interop.place import Place, named, team_and_labels
 
 VERSION = "openslo/v1"
 _KINDS = ("SLO", "SLI", "AlertPolicy", "AlertCondition", "AlertNotificationTarget", "DataSource", "Service")
+_READ = ("SLO", "SLI", "AlertPolicy", "AlertCondition", "Service")
+"""Kinds that are read key by key."""
 _METHODS = ("Occurrences", "Timeslices", "RatioTimeslices")
 
 
@@ -25,6 +27,7 @@ def read_openslo(documents: Sequence[Place]) -> list[dict[str, object]]:
             objects.add(document)
     found: dict[str, dict[str, object]] = {}
     for slo in objects.of("SLO"):
+        objects.find("SLO", slo.child("metadata").text("name"))
         spec = slo.child("spec")
         service = named(spec.text("service", needed=True), spec, "service")
         if service not in found:
@@ -34,6 +37,8 @@ def read_openslo(documents: Sequence[Place]) -> list[dict[str, object]]:
         assert isinstance(objectives, list)
         objectives += _objectives(slo, objects)
     _say_what_is_unused(objects)
+    for place in objects.used(_READ):
+        place.unread()
     return list(found.values())
 
 
@@ -73,6 +78,7 @@ def _objectives(slo: Place, objects: Objects) -> Iterator[dict[str, object]]:
         spec.fault("objectives", "holds no objective")
     if indicator is None or method is None:
         return
+    indicator.child("metadata").has("name")  # no series is called after it
     labels = {**indicator.child("metadata").labels("labels"), **about.labels("labels")}
     name, slices = about.text("name", needed=True), about.child("annotations").text(SLICE)
     for number, objective in enumerate(objectives, 1):

@@ -99,7 +99,7 @@ def _tier(condition: Place, window: Window, target: Decimal) -> dict[str, object
         "budget": plain(factor * long / window.seconds),
         "long": format_duration(long),
         "short": _short(condition, inside, long),
-        "hold": format_duration(max(1, shorthand(inside, "alertAfter"))),
+        "hold": format_duration(max(1, shorthand(inside, "alertAfter", may_be_zero=True))),
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from locant_slo.interop.place import Place
 
 
@@ -26,6 +28,10 @@ class Objects:
     def unused(self, kind: str) -> list[Place]:
         """Those that nothing referred to."""
         return [place for key, place in self._known.items() if key[0] == kind and key not in self._used]
+
+    def used(self, kinds: Sequence[str]) -> list[Place]:
+        """Those of some kinds that something referred to."""
+        return [place for key, place in self._known.items() if key[0] in kinds and key in self._used]
 
     def find(self, kind: str, name: str) -> Place | None:
         """An object by name; it counts as used."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from locant_slo.durations import format_duration
 from locant_slo.expression import PLACE, ranges, the_selector, tokens
+from locant_slo.indicators.scope import filled
 from locant_slo.interop.indicators import events, ratio
 from locant_slo.interop.openslo_objects import Objects
 from locant_slo.interop.openslo_source import look, query_of, slice_seconds
@@ -28,16 +32,20 @@ def ratio_indicator(metric: Place, objective: Place, method: str, objects: Objec
 
 
 def _occurrences(metric: Place, part: str, one: str, total: str) -> dict[str, object] | None:
+    try:
+        one, total = _over_windows(metric, (one, total))
+    except ValueError as error:
+        metric.fault("", str(error))
+        return None
+    return events(metric, one, total, field=part)
+
+
+def _over_windows(metric: Place, texts: Sequence[str]) -> list[str]:
     """Counters are counted by their increase, single numbers by their sum over a look each minute."""
     counts = _is_counter(metric)
     if not counts:
         metric.note("counter", "the numbers are no counters, so they are looked at once a minute and summed")
-    try:
-        queries = [_opened(metric, text) if counts else _looked(windowed(text)) for text in (one, total)]
-    except ValueError as error:
-        metric.fault("", str(error))
-        return None
-    return events(metric, queries[0], queries[1], field=part)
+    return [_opened(metric, text) if counts else _looked(windowed(text)) for text in texts]
 
 
 def _is_counter(metric: Place) -> bool:
@@ -75,12 +83,14 @@ def _opened(place: Place, text: str) -> str:
 def _raw(metric: Place, objects: Objects) -> dict[str, object] | None:
     query = query_of(metric, "raw", objects)
     kind = metric.text("rawType")
+    if not query:
+        return None
     if kind not in {"success", "failure"}:
         metric.fault("rawType", f"{kind or 'nothing'!r} is not known; write success or failure")
         return None
-    if kind == "success" and bare(query).startswith("1 -"):
+    if kind == "success" and re.match(r"[\s(]*1\s*-", query):
         metric.note("rawType", "says success, and its query begins with 1 -, as error ratios do; success is taken")
-    return ratio(metric, "success_ratio" if kind == "success" else "error_ratio", query) if query else None
+    return ratio(metric, "success_ratio" if kind == "success" else "error_ratio", query)
 
 
 def _slices(metric: Place, objective: Place, part: str, one: str, total: str, method: str) -> dict[str, object] | None:
@@ -88,13 +98,13 @@ def _slices(metric: Place, objective: Place, part: str, one: str, total: str, me
     seconds = slice_seconds(objective)
     try:
         over = format_duration(seconds)
-        share, whole = (_opened(metric, text) for text in (one, total))
+        share, whole = _over_windows(metric, (one, total))
         group = grouped(whole)
         share, whole = (_inside(text, over) for text in (share, whole))
     except ValueError as error:
         metric.fault("", str(error))
         return None
-    value = f"({share}) / (({whole}) > 0)"
+    value = f"({filled(f'({share})', f'({whole})')}) / (({whole}) > 0)"
     value = value if part == "good" else f"1 - {value}"
     by = {"group_by": list(group)} if group else {}
     if method == "RatioTimeslices":

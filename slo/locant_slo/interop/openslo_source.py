@@ -28,7 +28,7 @@ def query_of(place: Place, key: str, objects: Objects) -> str:
 
 def slice_seconds(objective: Place) -> int:
     """A plain number is minutes, by the standard."""
-    value = objective.content.get("timeSliceWindow")
+    value = objective.content["timeSliceWindow"] if objective.has("timeSliceWindow") else None
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value * MINUTE_SECONDS
     if value is None:

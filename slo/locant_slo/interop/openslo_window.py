@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from locant_slo.durations import format_duration
 from locant_slo.interop.place import Place
 
-_SHORTHAND = re.compile(r"([1-9][0-9]{0,5})([mhdwMQY])")
+_SHORTHAND = re.compile(r"([0-9]{1,6})([mhdwMQY])")
 _SECONDS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800, "M": 2_592_000, "Q": 7_776_000, "Y": 31_536_000}
 _INEXACT = {"M": "30 days", "Q": "90 days", "Y": "365 days"}
 _PERIODS = {"1w": "week", "7d": "week", "1M": "month", "1Q": "quarter", "3M": "quarter"}
@@ -25,13 +25,13 @@ class Window:
     content: Mapping[str, object]
 
 
-def shorthand(place: Place, key: str, default: int = 0) -> int:
+def shorthand(place: Place, key: str, default: int = 0, *, may_be_zero: bool = False) -> int:
     """Seconds of a duration such as `4w`; months, quarters and years in round days, which is noted."""
     text = place.text(key)
     if not text:
         return default
     match = _SHORTHAND.fullmatch(text)
-    if match is None:
+    if match is None or not (may_be_zero or int(match[1])):
         place.fault(key, f"{text!r} is no duration; write a number and one of m, h, d, w, M, Q, Y")
         return default
     if match[2] in _INEXACT:
@@ -48,7 +48,8 @@ def window_of(spec: Place) -> Window:
     if len(windows) > 1:
         windows[1].note("", "an SLO has one window; the first is taken")
     first = windows[0]
-    if first.has("calendar") or not first.flag("isRolling", default=not first.has("calendar")):
+    rolls = first.flag("isRolling", default=not first.has("calendar"))
+    if first.has("calendar") or not rolls:
         return _calendar(first)
     return _rolling(shorthand(first, "duration", _DEFAULT_SECONDS))
 

@@ -28,6 +28,10 @@ class Findings:
 
     faults: list[str] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    asked: set[str] = field(default_factory=set)
+    """Paths whose value somebody wanted to know."""
+    entered: set[str] = field(default_factory=set)
+    """And those whose mapping was read key by key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +53,17 @@ class Place:
     def _at(self, key: str) -> str:
         return f"{self.path}.{key}" if self.path and key else self.path or key
 
+    def _get(self, key: str) -> object:
+        self.findings.asked.add(self._at(key))
+        return self.content.get(key)
+
     def has(self, key: str) -> bool:
         """Whether it says anything under this key."""
-        return self.content.get(key) is not None
+        return self._get(key) is not None
 
     def text(self, key: str, *, needed: bool = False) -> str:
         """A string; empty where there is none."""
-        value = self.content.get(key)
+        value = self._get(key)
         if value is None:
             if needed:
                 self.fault(key, f"missing; add a line {key}: ...")
@@ -69,7 +77,9 @@ class Place:
 
     def flag(self, key: str, default: bool) -> bool:
         """True or false."""
-        value = self.content.get(key, default)
+        value = self._get(key)
+        if key not in self.content:
+            return default
         if not isinstance(value, bool):
             self.fault(key, f"{show(value)} is neither true nor false")
             return default
@@ -77,7 +87,7 @@ class Place:
 
     def decimal(self, key: str) -> Decimal | None:
         """A finite number, exactly as it is written."""
-        value = self.content.get(key)
+        value = self._get(key)
         if value is None:
             return None
         try:
@@ -91,11 +101,11 @@ class Place:
 
     def child(self, key: str) -> Place:
         """A mapping below; empty where there is none."""
-        return self._place(self.content.get(key), key)
+        return self._place(self._get(key), key)
 
     def children(self, key: str) -> list[Place]:
         """The mappings of a list below."""
-        value = self.content.get(key)
+        value = self._get(key)
         if value is None:
             return []
         if not isinstance(value, list):
@@ -108,7 +118,18 @@ class Place:
             self.fault(key, f"{show(value)} stands where a mapping belongs")
             value = None
         content = {str(name): inside for name, inside in value.items()} if value else {}
+        self.findings.entered.add(self._at(key))
         return Place(content, self._at(key), self.findings)
+
+    def unread(self) -> None:
+        """A note for each key that nobody asked for, here and in what was read below. Names for people are no loss."""
+        for key, value in self.content.items():
+            if key not in {"displayName", "kind"} and self._at(key) not in self.findings.asked:
+                self.note(key, "is not read; left out")
+            below = enumerate(value) if isinstance(value, list) else ()
+            for name, inside in ((key, value), *((f"{key}[{index}]", item) for index, item in below)):
+                if isinstance(inside, Mapping) and self._at(name) in self.findings.entered:
+                    self._place(inside, name).unread()
 
     def lost(self, keys: Iterable[str], why: str) -> None:
         """A note for each of these keys that is there."""
@@ -122,6 +143,7 @@ class Place:
 
     def _labels(self, inside: Place, key: str) -> Iterator[tuple[str, str]]:
         for name, value in inside.content.items():
+            inside.has(name)
             text = ",".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
             plain = name if _LABEL.fullmatch(name) else re.sub(r"[^a-zA-Z0-9_]", "_", name)
             free = f"label_{plain}" if plain in RESERVED_LABELS or not _LABEL.fullmatch(plain) else plain
@@ -144,7 +166,7 @@ def named(text: str, place: Place, key: str) -> str:
 def team_and_labels(place: Place) -> dict[str, object]:
     """`team` and `labels` of a spec: a label that is called team and holds one name is the team."""
     inside = place.child("labels")
-    team = inside.content.get("team")
+    team = inside.content.get("team") if inside.has("team") else None
     is_name = isinstance(team, str) and team != ""
     rest = {key: value for key, value in inside.content.items() if key != "team" or not is_name}
     labels = Place({"labels": rest}, place.path, place.findings).labels("labels")

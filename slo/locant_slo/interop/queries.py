@@ -16,6 +16,10 @@ from locant_slo.expression import PLACE, Token, selectors, the_selector, tokens,
 _GO_WINDOW = re.compile(r"\{\{-?\s*\.window\s*-?\}\}")
 _GO = re.compile(r"\{\{.*?\}\}")
 _BENDING = frozenset({"/", "*", "%", "^", "==", "<", ">", "<=", ">="})
+_WITHOUT = "it groups by what `without` leaves; here its series are added up: name the labels to keep in group_by"
+_UNSUMMED = (
+    "it is no sum: its series are added up here, and have no ratios of their own; name labels to keep in group_by"
+)
 _NO_COUNTS = "it multiplies or compares rates, so it gives no counts: minimum_bad_events means less"
 _CLOSES = {"(": ")", "{": "}", "[": "]"}
 
@@ -43,6 +47,8 @@ def windowed(text: str) -> str:
 def counting(text: str) -> Query:
     """A query that counts events: `sum by (a) (rate(x[$window]))` becomes the selector `x`, grouped by `a`."""
     text = bare(text)
+    if (counter := _rated(text)) is not None:
+        return Query(counter, None, (_UNSUMMED,))
     group, inside = summed(text)
     if inside is not None:
         selector = the_selector(inside)
@@ -68,13 +74,12 @@ def _scaled(text: str) -> Query:
     parts = tokens(text)
     group = grouped(text)
     rates = [token for token, after in pairwise(parts) if (token.text, after.text) == ("rate", "(")]
-    if not rates:
-        return Query(text, group)
-    if _bends(text):
-        return Query(text, group, (_NO_COUNTS,))
+    notes = (_WITHOUT,) if any(token.text.lower() == "without" for token in parts) else ()
+    if rates and _bends(text):
+        return Query(text, group, (*notes, _NO_COUNTS))
     for token in reversed(rates):
         text = f"{text[: token.start]}increase{text[token.end :]}"
-    return Query(text, group)
+    return Query(text, group, notes)
 
 
 def _bends(text: str) -> bool:
@@ -115,7 +120,9 @@ def summed(text: str) -> tuple[tuple[str, ...], str | None]:
 
 
 def listed(parts: Sequence[Token]) -> tuple[str, ...]:
-    """The names in a list of labels."""
+    """The names in a list of labels. Raises ValueError for one in quotes, which no `group_by` can hold."""
+    if quoted := next((token.text for token in parts if token.kind == "string"), None):
+        raise ValueError(f"it groups by {quoted}, and a label in quotes cannot be kept apart here; rename it on scrape")
     return tuple(token.text for token in parts if token.kind == "name")
 
 

@@ -10,14 +10,14 @@ from locant_slo.interop.tiers import written
 from locant_slo.tiers import SRE_WORKBOOK_TIERS
 
 VERSION = "prometheus/v1"
-KIND = "PrometheusServiceLevel"
+KINDS = ("PrometheusServiceLevel", "ManagedPrometheusServiceLevel")
 WINDOW = "30d"
 _CAMEL = {
-    "errorQuery": "error_query",
-    "totalQuery": "total_query",
-    "errorRatioQuery": "error_ratio_query",
-    "pageAlert": "page_alert",
-    "ticketAlert": "ticket_alert",
+    "error_query": "errorQuery",
+    "total_query": "totalQuery",
+    "error_ratio_query": "errorRatioQuery",
+    "page_alert": "pageAlert",
+    "ticket_alert": "ticketAlert",
 }
 
 
@@ -27,12 +27,14 @@ def read_sloth(document: Place) -> dict[str, object]:
     place.lost(("slo_plugins", "sloPlugins"), "plugins are programs of Sloth and have no meaning here; left out")
     if not place.children("slos"):
         place.fault("slos", "holds no SLO")
-    return {
+    content = {
         "version": "locant/v1",
         "service": named(place.text("service", needed=True), place, "service"),
         **team_and_labels(place),
         "objectives": [found for slo in place.children("slos") if (found := _objective(slo)) is not None],
     }
+    document.unread()
+    return content
 
 
 def _objective(slo: Place) -> dict[str, object] | None:
@@ -41,10 +43,10 @@ def _objective(slo: Place) -> dict[str, object] | None:
         slo.fault("objective", f"{percent} is not between 0 and 100; a promise of 100 leaves no budget to measure")
         return None
     slo.lost(("plugins",), "plugins are programs of Sloth and have no meaning here; left out")
-    indicator = _indicator(_snake(slo.child("sli")))
+    indicator = _indicator(slo.child("sli"))
     if indicator is None:
         return None
-    alerting = _snake(slo.child("alerting"))
+    alerting = slo.child("alerting")
     target = percent / 100
     content: dict[str, object] = {
         "name": named(slo.text("name", needed=True), slo, "name"),
@@ -58,22 +60,20 @@ def _objective(slo: Place) -> dict[str, object] | None:
     return {key: value for key, value in content.items() if value not in ("", {})}
 
 
-def _snake(place: Place) -> Place:
-    """The Kubernetes object spells its keys in camel case."""
-    content = {
-        _CAMEL.get(key, key): _snake(place.child(key)).content if isinstance(value, dict) else value
-        for key, value in place.content.items()
-    }
-    return Place(content, place.path, place.findings)
+def _spelled(place: Place, key: str) -> str:
+    """A key as this document spells it: the Kubernetes objects, which have a `spec` above, have camel case."""
+    return _CAMEL[key] if place.has(_CAMEL[key]) or ("spec.slos" in place.path and not place.has(key)) else key
 
 
 def _indicator(sli: Place) -> dict[str, object] | None:
     if sli.has("events"):
         place = sli.child("events")
-        return events(place, place.text("error_query", needed=True), place.text("total_query", needed=True))
+        bad, total = (place.text(_spelled(place, key), needed=True) for key in ("error_query", "total_query"))
+        return events(place, bad, total) if bad and total else None
     if sli.has("raw"):
         raw = sli.child("raw")
-        return ratio(raw, "error_ratio", raw.text("error_ratio_query", needed=True))
+        text = raw.text(_spelled(raw, "error_ratio_query"), needed=True)
+        return ratio(raw, "error_ratio", text) if text else None
     what = "a plugin is a program of Sloth" if sli.has("plugin") else "neither events nor raw"
     sli.fault("", f"{what}; write the queries that it makes as events")
     return None
@@ -85,7 +85,7 @@ def _alerting(place: Place, target: Decimal) -> dict[str, object]:
     place.lost(("annotations",), "every alert has words and a runbook of its own here; move links into runbooks")
     wanted = {}
     for severity in ("page", "ticket"):
-        alert = place.child(f"{severity}_alert")
+        alert = place.child(_spelled(place, f"{severity}_alert"))
         alert.lost(("labels",), f"labels by severity are not kept: route by severity={severity} and team")
         alert.lost(("annotations",), "every alert has words of its own here")
         wanted[severity] = not alert.flag("disable", False)

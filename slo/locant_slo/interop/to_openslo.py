@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from locant_slo import burn, names
 from locant_slo.catalogue import metrics
@@ -27,21 +27,29 @@ _BEGINS = "2024-01-01 00:00:00"
 _OPERATORS = {"above": "gt", "at_least": "gte", "below": "lt", "at_most": "lte"}
 
 
-def openslo_documents(spec: Spec) -> tuple[list[dict[str, object]], list[Note]]:
-    """Service, data source, targets, and for each objective its SLI, its policies and itself."""
-    documents = [
-        _document("Service", spec.service, {}, labels={**spec.labels, names.TEAM: spec.team}),
-        _document("DataSource", _SOURCE, {"type": "Prometheus", "connectionDetails": {}}),
-        *_targets(spec),
-    ]
+def openslo_documents(spec: Spec, ambiguous: Collection[str] = ()) -> tuple[list[dict[str, object]], list[Note]]:
+    """The service, and for each objective its SLI, its policies and itself.
+
+    `ambiguous`: names that other services have too; the standard has one name for one object.
+    """
+    documents = [_document("Service", spec.service, {}, labels={**spec.labels, names.TEAM: spec.team})]
     notes: list[Note] = []
     for index, objective in enumerate(spec.objectives):
-        documents += _objective(spec, objective)
-        if objective.calendar is None and objective.window % 60:
-            notes.append(
-                Note(f"{spec.service}: {spec.place(index)}.window", "OpenSLO counts in minutes; it is rounded")
-            )
+        name = objective.name if objective.name not in ambiguous else f"{spec.service}-{objective.name}"
+        documents += _objective(spec, objective, name)
+        where = f"{spec.service}: {spec.place(index)}"
+        notes += [Note(f"{where}.{field}", "OpenSLO counts in minutes; it is rounded") for field in _rounded(objective)]
+        if name != objective.name:
+            notes.append(Note(f"{where}.name", f"another service has one of this name, so it is called {name} there"))
     return documents, notes
+
+
+def _rounded(objective: Objective) -> Iterator[str]:
+    """The durations that are no whole minutes."""
+    if objective.calendar is None and objective.window % 60:
+        yield "window"
+    for index, tier in enumerate(objective.alerting.tiers if objective.alerting.enabled else ()):
+        yield from (f"alerting.tiers[{index}].{field}" for field in ("long", "hold") if getattr(tier, field) % 60)
 
 
 def _document(
@@ -53,26 +61,30 @@ def _document(
     return {"apiVersion": VERSION, "kind": kind, "metadata": metadata, "spec": body}
 
 
-def _targets(spec: Spec) -> Iterator[dict[str, object]]:
-    """Where each severity goes is said by Alertmanager's routes, which are made from the spec."""
-    found = sorted({tier.severity for one in spec.objectives if one.alerting.enabled for tier in one.alerting.tiers})
-    for severity in found:
+def shared_documents(specs: Iterable[Spec]) -> Iterator[dict[str, object]]:
+    """The data source and the targets of all services.
+
+    Where each severity goes is said by Alertmanager's routes, which are made from the spec.
+    """
+    yield _document("DataSource", _SOURCE, {"type": "Prometheus", "connectionDetails": {}})
+    alerting = [one.alerting for spec in specs for one in spec.objectives if one.alerting.enabled]
+    for severity in sorted({tier.severity for one in alerting for tier in one.tiers}):
         yield _document("AlertNotificationTarget", severity, {"target": "alertmanager"}, annotations={ROUTED: "true"})
 
 
-def _objective(spec: Spec, objective: Objective) -> Iterator[dict[str, object]]:
+def _objective(spec: Spec, objective: Objective, name: str) -> Iterator[dict[str, object]]:
     indicator = objective.indicator
-    yield _document("SLI", objective.name, _sli(spec, objective))
+    yield _document("SLI", name, _sli(spec, objective))
     policies = []
     for tier in objective.alerting.tiers if objective.alerting.enabled else ():
-        name = f"{objective.name}-{tier.name}"
-        policies.append({"alertPolicyRef": name})
-        yield _document("AlertCondition", name, _condition(objective, tier), annotations=_ours(tier))
-        yield _document("AlertPolicy", name, _policy(objective, tier, name))
+        policy = f"{name}-{tier.name}"
+        policies.append({"alertPolicyRef": policy})
+        yield _document("AlertCondition", policy, _condition(objective, tier), annotations=_ours(tier))
+        yield _document("AlertPolicy", policy, _policy(objective, tier, policy))
     body: dict[str, object] = {
         "description": objective.description,
         "service": spec.service,
-        "indicatorRef": objective.name,
+        "indicatorRef": name,
         "timeWindow": [_window(objective)],
         "budgetingMethod": "Timeslices" if _is_sliced(objective) else "Occurrences",
         "objectives": [_target(objective)],
@@ -80,7 +92,7 @@ def _objective(spec: Spec, objective: Objective) -> Iterator[dict[str, object]]:
     }
     body = {key: value for key, value in body.items() if value not in ("", [])}
     slices = {SLICE: format_duration(indicator.slice)} if isinstance(indicator, Gauge) else None
-    yield _document("SLO", objective.name, body, labels=dict(objective.labels), annotations=slices)
+    yield _document("SLO", name, body, labels=dict(objective.labels), annotations=slices)
 
 
 def _is_sliced(objective: Objective) -> bool:
