@@ -160,3 +160,17 @@ def test_turning_there_and_back_is_no_turn():
     there = turned(keys, 7, frequencies, "neighbours")
     assert not torch.allclose(there, keys, atol=1e-2)
     assert torch.allclose(turned(there, -7, frequencies, "neighbours"), keys, atol=1e-5)
+
+
+@pytest.mark.parametrize("chosen", ["alike", "apart"])
+def test_rows_that_leave_a_cache_must_leave_its_masks_too(watch_model, chosen):
+    model, (ids, mask) = model_of("llama"), left_padded(9, 4, 7)
+    seen, cache = watch_model(model), transformers.DynamicCache()
+    model(input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(1) - 1).clamp_min(0), past_key_values=cache)
+    cache.batch_select_indices(torch.tensor([0, 2]))
+    kept = mask[[0, 2]] if chosen == "alike" else mask[:2]
+    grown = torch.cat([kept, torch.ones(2, 1, dtype=torch.long)], 1)
+    places = kept.sum(1, keepdim=True)
+    model(input_ids=ids[:2, :1], attention_mask=grown, position_ids=places, past_key_values=cache)
+    seen.probe.close()
+    assert carried(seen, row=1) == ([] if chosen == "alike" else [(6, 6, 4)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 
 from locant.probe.audit import audit
 from locant.probe.families import FAMILIES
+from locant.probe.geometry import layer_window
 from locant.probe.profile import describe, name_of, version_of
 from locant.probe.structure import units
 from locant_slo.errors import ModelError
@@ -81,6 +83,19 @@ def test_windows_count_only_where_every_layer_has_them():
     assert describe(causal("mistral", sliding_window=16)).window == 16
     assert describe(causal("gemma2", sliding_window=16)).window is None
     assert describe(causal("qwen2", sliding_window=16)).window is None
+
+
+def test_a_layer_that_does_not_slide_has_no_window_whatever_it_keeps():
+    mixed = SimpleNamespace(layer_types=["sliding_attention", "full_attention"])
+    for layer, window in (
+        (SimpleNamespace(sliding_window=8), 8),
+        (SimpleNamespace(), 16),
+        (SimpleNamespace(sliding_window=None), None),
+        (SimpleNamespace(sliding_window=8, is_sliding=False), None),
+        (SimpleNamespace(sliding_window=8, config=mixed, layer_idx=0), 8),
+        (SimpleNamespace(sliding_window=8, config=mixed, layer_idx=1), None),
+    ):
+        assert layer_window(layer, 16) == window
 
 
 def test_qwen2_vl_is_described_by_its_text_part():

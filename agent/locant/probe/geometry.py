@@ -73,6 +73,20 @@ def window(config: Any) -> int | None:
     return None if mixed not in (None, 1) else size
 
 
+def layer_window(module: nn.Module | None, usual: int | None) -> int | None:
+    """The sliding window of one attention layer; `usual`: the model's, for layers that do not say.
+
+    Some families keep the window in every layer, and say beside it that this one does not slide.
+    """
+    size = getattr(module, "sliding_window", usual)
+    if not isinstance(size, int) or isinstance(size, bool) or size <= 0 or read(module, "is_sliding") is False:
+        return None
+    types, index = read(read(module, "config"), "layer_types"), read(module, "layer_idx")
+    if isinstance(types, (list, tuple)) and isinstance(index, int) and 0 <= index < len(types):
+        return size if "sliding" in str(types[index]) else None
+    return size
+
+
 def cache_bytes_per_token(config: Any, model: nn.Module) -> int | None:
     """Expected bytes of keys and values per token, all layers; None where the layout is not the plain one."""
     count, size = _caching_layers(config), head_size(config)

@@ -82,3 +82,21 @@ def test_images_are_judged_from_text_to_text_only():
     model = profile("mrope")
     assert not alerts(judged(facts(image, number=2, keys=keys(3)), model))
     assert alerts(judged(facts(row(1, 4), number=2, keys=keys(7)), model)) == {"keys_out_of_step"}
+
+
+class TestRowsBehindEachOthersKeys:
+    """Rows 0 to 2 were left at 7, 4 and 6; then the cache lost row 1, and the masks lost row 2."""
+
+    def judged(self, *positions):
+        judge = judge_of()
+        judge.judge(facts(row(8), row(5, left_pads=3), row(7, left_pads=1), masked=True))
+        calls = row(1, 8), row(1, 5, cache_tokens=8)
+        return judge.judge(facts(*calls, number=2, masked=True, keys=KeyFacts(positions, positions)))
+
+    def test_a_key_that_another_row_was_left_with_is_a_mixup(self):
+        (finding,) = self.judged(7, 6).findings
+        assert (finding.check, finding.failure_mode) == ("rows_mixed_up", FailureMode.BATCH_MIXUP)
+        assert (finding.evidence["found"], finding.evidence["expected"]) == ([5], [7])
+
+    def test_a_key_of_its_own_is_none(self):
+        assert alerts(self.judged(7, 4)) == set()

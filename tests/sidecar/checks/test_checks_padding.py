@@ -121,6 +121,11 @@ class TestMasks:
         inverted = row(5, right_pads=6, unmasked_left_pads=5)
         assert "mask_inverted" in alerts(one(ENCODER, inverted, phase="encode", **MASKED))
 
+    def test_upside_down_in_one_row_of_a_batch(self):
+        rows = (row(6, left_pads=5), row(5, right_pads=6, unmasked_left_pads=5), row(11))
+        (finding,) = one(ROPE, *rows, **MASKED).findings
+        assert (finding.check, finding.evidence["rows"]) == ("mask_inverted", [1])
+
     def test_holes_inform(self):
         verdict = one(ROPE, row(6, mask_holes=2), **MASKED)
         assert checks(verdict) == {"mask_holes"}

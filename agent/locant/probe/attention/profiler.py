@@ -20,6 +20,7 @@ from locant.probe.attention.limits import limits_of
 from locant.probe.attention.rows import Rows
 from locant.probe.attention.strata import sample_rows, structural_rows
 from locant.probe.attention.visibility import Geometry, judge
+from locant.probe.geometry import layer_window
 
 PREFIX_FAMILIES = frozenset({"paligemma", "colpali", "pi0"})
 """Families whose whole prompt may look both ways although they decode causally."""
@@ -148,10 +149,8 @@ class PassProfiler:
 
     def _geometry(self, module: nn.Module | None) -> Geometry:
         profile = self.plan.profile
-        window = getattr(module, "sliding_window", profile.window)
         two_way = profile.family in PREFIX_FAMILIES or getattr(module, "is_causal", True) is False
-        known = window if isinstance(window, int) and not isinstance(window, bool) and window > 0 else None
-        return Geometry(known, self.context.causal and not two_way)
+        return Geometry(layer_window(module, profile.window), self.context.causal and not two_way)
 
     def _visibility(self, call: Attention, geometry: Geometry) -> Tensor:
         found = self._layouts.get((call.keys, geometry.window))

@@ -104,7 +104,7 @@ class KeyFollower:
         )
 
     def _carried(self, key: Tensor, row: int, known: Sequence[Sequence[Known]], start: int) -> Carried | None:
-        others = [one for i, kept in enumerate(known) if i != row for one in kept]
+        others = [kept for i, kept in enumerate(known) if i != row]
         return carried(key, known[row], others, start, self._frequencies)
 
 

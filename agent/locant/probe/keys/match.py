@@ -42,24 +42,36 @@ def alike(one: Tensor, other: Tensor) -> Tensor:
 
 
 def carried(
-    now: Tensor, own: Sequence[Known], others: Sequence[Known], start: int, frequencies: Callable[[], Sequence[Tensor]]
+    now: Tensor,
+    own: Sequence[Known],
+    others: Sequence[Sequence[Known]],
+    start: int,
+    frequencies: Callable[[], Sequence[Tensor]],
 ) -> Carried | None:
     """What the key `now` before a call that starts at `start` carries; None when it is none of those remembered.
 
     Any explanation that puts the call right counts, from other rows too: beams change places, and layer 0 knows a
     repeated token only by its phase. Where the call goes on from the newest key that was written and an older one
-    stands there, the slots were reordered: keys carry their places with them, so that nothing can be told.
+    stands there, the slots were reordered: keys carry their places with them, so that nothing can be told. So it is
+    with the key of another row that would go on here.
     """
-    near = [known for known in (*own, *others) if float(apart(now, known.key)) <= _SAME]
+    strangers = [known for row in others for known in row]
+    near = [known for known in (*own, *strangers) if float(apart(now, known.key)) <= _SAME]
     if any(known.place is None for known in near):
         return None
     right = next((known.place for known in near if known.place == start - 1), None)
     if right is not None:
         return Carried(right, right)
-    unmoved = next((k.place for k in reversed(own) if k.place is not None and float(apart(now, k.key)) <= _EXACT), None)
-    if unmoved is None:
-        return _turned(now, own, others, start, frequencies())
-    return Carried(unmoved, unmoved) if start - 1 != own[-1].place else None
+    unmoved = [(known.place, row[-1].place) for row in (own, *others) for known in reversed(row) if _equal(now, known)]
+    if not unmoved:
+        return _turned(now, own, strangers, start, frequencies())
+    place, _ = unmoved[0]
+    reordered = place is None or any(newest == start - 1 for _, newest in unmoved)
+    return None if reordered else Carried(place, place)
+
+
+def _equal(now: Tensor, known: Known) -> bool:
+    return float(apart(now, known.key)) <= _EXACT
 
 
 def _turned(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from locant.observation import ABSENT, KeyFacts, RowFacts
 from locant.sidecar.checks.hit import Hit, Pass, first, known, rows_text, signed
 from locant.sidecar.ledger import Move, RowState
-from locant.sidecar.ledger.moves import MROPE, plain_text
+from locant.sidecar.ledger.moves import MROPE, cache_change, plain_text
 from locant_slo.findings import FailureMode, Severity
 
 
@@ -23,8 +23,8 @@ class Step:
 
 def keys_out_of_step(seen: Pass) -> Iterator[Hit]:
     """The position that the newest cached key carries, plus one, is the first position of the call."""
-    found = dict(_out_of_step(seen, seen.facts.keys)) if seen.facts.keys is not None else {}
-    if not found:
+    found = out_of_step(seen)
+    if not found or are_exchanged(found, seen):
         return
     step = next(iter(found.values()))
     yield Hit(
@@ -44,6 +44,24 @@ def keys_out_of_step(seen: Pass) -> Iterator[Hit]:
             "phase": seen.facts.phase,
         },
         frozenset(found),
+    )
+
+
+def out_of_step(seen: Pass) -> dict[int, Step]:
+    """Rows whose newest cached key leads up to another position than the call starts at."""
+    return dict(_out_of_step(seen, seen.facts.keys)) if seen.facts.keys is not None else {}
+
+
+def are_exchanged(found: Mapping[int, Step], seen: Pass) -> bool:
+    """Whether a row stands behind a key that it never was left with, as it was written, although nothing left the
+    cache: another row's."""
+    return any(
+        step.position == step.written
+        and state is not None
+        and step.position != state.last_position
+        and cache_change(seen.rows[i], state) == 0
+        for i, step in found.items()
+        for state in (seen.states[i],)
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from locant.observation import RowFacts
 from locant.sidecar.checks.hit import Hit, Pass, first, known
+from locant.sidecar.checks.keys import are_exchanged, out_of_step
 from locant.sidecar.checks.offsets import moved
 from locant.sidecar.ledger import Move
 from locant.sidecar.ledger.moves import neutral
@@ -15,6 +16,7 @@ from locant_slo.findings import FailureMode, Severity
 def rows_mixed_up(seen: Pass) -> Iterator[Hit]:
     """Rows of one batch got one shared position, or each other's."""
     yield from _mixed_while_running(seen)
+    yield from _behind_each_others_keys(seen)
     rows = _fresh_masked_rows(seen)
     for pattern in (_swapped_padding, _one_padding_for_all, _padding_of_the_other_side):
         hits = list(pattern(seen, rows))
@@ -38,6 +40,15 @@ def _mixed_while_running(seen: Pass) -> Iterator[Hit]:
     if shared or sorted(found) == sorted(expected):
         how = "share one position" if shared else "have each other's positions"
         yield _mixed(seen, frozenset(changed), f"{how}: {found[:4]} where {expected[:4]} belong", found, expected)
+
+
+def _behind_each_others_keys(seen: Pass) -> Iterator[Hit]:
+    """Rows of the cache were chosen or reordered, and masks and positions were not, or the other way round."""
+    steps = out_of_step(seen)
+    if are_exchanged(steps, seen):
+        found, expected = [step.start for step in steps.values()], [step.written + 1 for step in steps.values()]
+        how = f"stand behind each other's cached keys: at {found[:4]} where {expected[:4]} follows from the keys"
+        yield _mixed(seen, frozenset(steps), how, found, expected)
 
 
 def _fresh_masked_rows(seen: Pass) -> dict[int, RowFacts]:

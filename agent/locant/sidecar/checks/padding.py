@@ -144,9 +144,8 @@ def uncovered(row: RowFacts, state: RowState, seen: Pass) -> bool:
 
 def mask_inverted(seen: Pass) -> Iterator[Hit]:
     """The mask keeps the padding and hides the text."""
-    rows = {i: row for i, row in enumerate(seen.rows) if row.real >= 2 and row.left_pads + row.right_pads > 0}
-    found = {i: row for i, row in rows.items() if row.real == max(row.unmasked_left_pads, row.unmasked_right_pads)}
-    if not seen.facts.masked or not found or len(found) < len(rows):
+    found = {i: row for i, row in enumerate(seen.rows) if _keeps_only_pads(row)} if seen.facts.masked else {}
+    if not found:
         return
     row = next(iter(found.values()))
     yield Hit(
@@ -159,6 +158,12 @@ def mask_inverted(seen: Pass) -> Iterator[Hit]:
         {"rows": first(found), "kept": row.real, "hidden": row.left_pads + row.right_pads},
         frozenset(found),
     )
+
+
+def _keeps_only_pads(row: RowFacts) -> bool:
+    """Two or more, and hides all else: the row has text, for one of nothing but the pad id has no runs."""
+    hidden = row.left_pads + row.right_pads
+    return row.real >= 2 and hidden > 0 and row.real == max(row.unmasked_left_pads, row.unmasked_right_pads)
 
 
 def mask_holes(seen: Pass) -> Iterator[Hit]:
