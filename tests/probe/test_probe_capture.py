@@ -366,6 +366,21 @@ def test_an_encoder_that_reads_beyond_its_table_says_what_was_planned(watch_mode
     assert failed.highest_planned_position >= 64
 
 
+def test_masks_that_a_model_begins_to_hoard_count_as_positional_memory(watch_model):
+    model = causal("llama")
+    seen, plain = watch_model(model), model.model.forward
+
+    def hoarding(*args, **kwargs):
+        model.model.register_buffer(f"causal_mask_{len(model.model._buffers)}", torch.ones(16, 16), persistent=False)
+        return plain(*args, **kwargs)
+
+    model.model.forward = hoarding
+    for _ in range(3):
+        model(input_ids=tokens(1, 4))
+    sizes = [facts.positional_bytes for facts in seen.passes]
+    assert (sizes[1] - sizes[0], sizes[2] - sizes[1]) == (1024, 1024)
+
+
 def test_masks_that_a_module_hoards_in_a_dictionary_count_as_positional_memory(watch_model):
     class Hoarder(nn.Module):
         def __init__(self):

@@ -41,32 +41,42 @@ def measure(rows: Tensor, slopes: Tensor, steepest: int, kept: Tensor | None) ->
     falling = _largest_step(tail, pairs[:, 1 - _WINDOW :])
     near_start = head[..., 0].abs().amax() <= tail[..., -1].abs().amax()
     found = torch.where(near_start, rising, falling)
-    error = torch.where(found > 0, found / slopes - 1, 0).abs().amax() - _SLOPE_ROUNDING
+    counted = torch.where(near_start, pairs[:, : _WINDOW - 1].any(), pairs[:, 1 - _WINDOW :].any())
+    error = torch.where(counted, found / slopes - 1, 0).abs().amax() - _SLOPE_ROUNDING
     ties = (same & pairs).sum().double() / pairs.sum().clamp_min(1)
     return torch.stack([error.clamp_min(0), ties])
 
 
 def _largest_step(values: Tensor, pairs: Tensor) -> Tensor:
-    """Per head, the largest step between neighbouring kept keys: `values` [B', H, n], `pairs` bool [B', n - 1]."""
-    return ((values[..., 1:] - values[..., :-1]).abs() * pairs[:, None]).amax(-1).amax(0)
+    """Per head, the largest step between neighbouring kept keys, with its sign; the bias rises towards later keys.
+
+    `values` [B', H, n], `pairs` bool [B', n - 1].
+    """
+    steps = (values[..., 1:] - values[..., :-1]) * pairs[:, None]
+    return _larger(steps.amax(-1).amax(0), steps.amin(-1).amin(0))
+
+
+def _larger(rise: Tensor, fall: Tensor) -> Tensor:
+    return torch.where(rise >= -fall, rise, fall)
 
 
 def positions_from(rows: Tensor, slope: float, steepest: int, cached: int | Tensor, queries: int) -> Tensor | None:
     """Effective positions of this call's queries, int64 [B', Q], from a float32 bias that counts up from the first key.
 
-    The step between the first keys is the unit, so that a wrong slope is no wrong position. A bias shorter than cache
-    and call, which broadcasts without an error, shows here as positions that restart.
+    The smallest step between the first keys is the unit, so that a wrong slope is no wrong position (padding on the
+    right falls back by many at once); a bias without steps says nothing of positions, and the columns stand in. A bias
+    shorter than cache and call, which broadcasts without an error, shows here as positions that restart.
     """
     if rows.dtype not in (torch.float32, torch.float64) or rows.shape[-1] < queries:
         return None
     spare = rows.shape[-1] - queries
     values = rows[:, steepest]
-    if isinstance(cached, Tensor):
-        column = torch.arange(queries, device=rows.device) + cached.clamp(0, spare)
-        values = values.index_select(1, column)
-    else:
-        start = min(cached, spare)
-        values = values[:, start : start + queries]
-    step = (rows[:, steepest, 1:_WINDOW] - rows[:, steepest, : _WINDOW - 1][:, : rows.shape[-1] - 1]).abs()
-    measured = step.amax() if step.numel() else torch.zeros((), device=rows.device)
-    return (values / torch.where(measured > 0, measured, slope)).round().long()
+    start = cached.clamp(0, spare) if isinstance(cached, Tensor) else min(cached, spare)
+    column = torch.arange(queries, device=rows.device) + start
+    values = values.index_select(1, column)
+    if rows.shape[-1] < 2:
+        return (values / slope).round().long()
+    steps = rows[:, steepest, 1:_WINDOW] - rows[:, steepest, : _WINDOW - 1][:, : rows.shape[-1] - 1]
+    smallest = steps.abs().masked_fill(steps == 0, torch.inf).amin()
+    unit = torch.where(steps.amax() > 0, smallest, -smallest)
+    return torch.where(smallest.isfinite(), values / unit, column).round().long()

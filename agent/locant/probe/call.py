@@ -81,12 +81,18 @@ class Call:
 
 
 def parameter_names(module: nn.Module) -> tuple[str, ...]:
-    """Names of a module's forward parameters in order, `self` left out; () when they cannot be told."""
+    """Names of a module's forward parameters in order, `self` left out; () when they cannot be told.
+
+    A forward of nothing but `*args` hands them on to the model that it is around.
+    """
     try:
-        parameters = inspect.signature(type(module).forward).parameters.values()
+        parameters = tuple(inspect.signature(type(module).forward).parameters.values())
     except (TypeError, ValueError):
         return ()
     positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len(positional) < 2 and any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        inside = [part for part in module.children() if hasattr(part, "config")] or list(module.children())
+        return parameter_names(inside[0]) if len(inside) == 1 else ()
     return tuple(positional[1:])
 
 

@@ -38,7 +38,7 @@ from locant.probe.passes import Pass, PassSlot, is_recomputed, is_running
 from locant.probe.references import steady_frequencies, to_device
 from locant.probe.row_inputs import RowRules
 from locant.probe.slopes import alibi_slopes
-from locant.probe.structure import Unit, unwrap
+from locant.probe.structure import Unit, text_config, unwrap
 from locant.probe.timing import capturing
 from locant.probe.wishes import Wishes
 
@@ -82,7 +82,7 @@ class UnitCapture:
         self.closing_times = ClosingTimes()
         self.keys = KeyReader(unit, profile, options.key_rate)
         self.key_follower = KeyFollower(lambda: steady_frequencies(unit), several_axes=profile.scheme == fam.MROPE)
-        self.has_config = getattr(unwrap(unit.module), "config", None) is not None
+        self.has_config = text_config(unit.module) is not None
         self.axes = Axes()
         self.causal = profile.causal and not unit.encoder
         self.two_way = profile.family in fam.FAMILIES.keys() - fam.LOOKING_BACK and (

@@ -14,17 +14,22 @@ _POSITIONAL = re.compile(r"cos|sin|pos|rope|alibi|mask|freqs|^bias$|^pe$|rel", r
 _TORCHS_OWN = frozenset(nn.Module().__dict__)
 _NOTHING = (0, 0)
 _MODULES = 8
-"""Modules followed; per-layer copies grow alike."""
+"""Modules followed of those that keep something positional; per-layer copies grow alike."""
+_OUTER = 4
+"""And of the outermost, which may begin to."""
 
 
 class GrowthWatch:
     """Remembers the rows of positional tensors. Not shared between threads' passes: the last writer wins, by design."""
 
     def __init__(self, unit: Unit) -> None:
+        model = unwrap(unit.module)
         own = [part.module for part in (*unit.rotaries, *unit.tables)]
-        others = [module for module in unwrap(unit.module).modules() if any(_kept(module))]
-        self._modules = tuple({id(module): module for module in (*own, *others)}.values())[:_MODULES]
-        self._containers = tuple(_containers(unwrap(unit.module)))[:_MODULES]
+        others = [module for module in model.modules() if any(_kept(module))]
+        keeping = list({id(module): module for module in (*own, *others)}.values())[:_MODULES]
+        outer = [part for part in (model, *model.children()) if any(part.children())][:_OUTER]
+        self._modules = tuple({id(module): module for module in (*keeping, *outer)}.values())
+        self._containers = tuple(_containers(model))[:_MODULES]
         self._held = [held for module in self._modules for held in (module._buffers, module.__dict__)]
         self._places = self._watched_places()
         self._rows = self._measure()

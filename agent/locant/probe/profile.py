@@ -15,7 +15,7 @@ from locant.probe.geometry import cache_bytes_per_token, head_size, heads, layer
 from locant.probe.numbering import Numbering, numbering
 from locant.probe.plain import describe_plain
 from locant.probe.rope_config import rope_sets, trained_tokens
-from locant.probe.structure import Unit, filled_rows, require_module, table_of, text_config, units, unwrap
+from locant.probe.structure import Unit, bearer, filled_rows, require_module, table_of, text_config, units, unwrap
 from locant.probe.tables import is_sinusoidal
 
 
@@ -88,7 +88,7 @@ def _scheme(unit: Unit) -> str:
 def _kind(config: Any, model: nn.Module) -> str:
     if read(config, "is_encoder_decoder"):
         return fam.ENCODER_DECODER
-    generates = getattr(unwrap(model), "can_generate", None)
+    generates = getattr(bearer(model), "can_generate", None)
     if read(config, "is_decoder") or (callable(generates) and generates()):
         return fam.DECODER
     told = {part.is_causal for part in model.modules() if isinstance(getattr(part, "is_causal", None), bool)}
@@ -129,7 +129,7 @@ def _first_position(config: Any, family: Family, unit: Unit) -> Numbering:
 
 def pad_id(model: nn.Module) -> int | None:
     """The padding token's id as the generation settings or the configuration name it."""
-    inner = unwrap(model)
+    inner = bearer(model)
     for source in (text_config(model), getattr(inner, "config", None), getattr(inner, "generation_config", None)):
         found = _token(source, "pad_token_id")
         if found is not None:
@@ -161,12 +161,12 @@ def config_hash(config: Any) -> str:
 
 def name_of(model: nn.Module) -> str:
     """What the model is called: the configuration's name or path, else the class."""
-    inner = unwrap(model)
+    inner = bearer(model)
     path = getattr(getattr(inner, "config", None), "name_or_path", "") or ""
     return str(path) or type(inner).__name__
 
 
 def version_of(model: nn.Module, profile: ModelProfile) -> str:
     """The release: the commit the weights were fetched at, else the checksum of the configuration."""
-    commit = getattr(getattr(unwrap(model), "config", None), "_commit_hash", None)
+    commit = getattr(getattr(bearer(model), "config", None), "_commit_hash", None)
     return str(commit) if commit else profile.config_hash

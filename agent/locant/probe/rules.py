@@ -8,7 +8,7 @@ from torch import nn
 
 from locant.observation import ModelProfile
 from locant.probe.row_inputs import RowRules
-from locant.probe.structure import text_config, unwrap
+from locant.probe.structure import bearer, text_config
 
 _SPECIAL_SHARE = 16
 """Special tokens sit in the lowest sixteenth of a vocabulary: 102 of 30,522 in BERT's."""
@@ -18,8 +18,8 @@ def row_rules(model: nn.Module, profile: ModelProfile, *, salt: int) -> RowRules
     """The rules of a model. A pad id that is also a begin or end token is padding only in company."""
     sources = [
         text_config(model),
-        getattr(unwrap(model), "config", None),
-        getattr(unwrap(model), "generation_config", None),
+        getattr(bearer(model), "config", None),
+        getattr(bearer(model), "generation_config", None),
     ]
     starts = {i for source in sources for i in _ids(source, "bos_token_id", "decoder_start_token_id", "eos_token_id")}
     ends = {i for source in sources for i in _ids(source, "eos_token_id")}

@@ -14,6 +14,7 @@ from locant.probe.families import BIAS_NAME, SIDE_TOWERS, TABLE_NAME
 from locant_slo.errors import ModelError
 
 _TABLE_NAME = re.compile(TABLE_NAME)
+_NEARLY_ALL = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,28 @@ def _inside(model: nn.Module) -> nn.Module | None:
     return module if isinstance(module, nn.Module) and (wrapper or engine) else None
 
 
+def bearer(model: nn.Module) -> nn.Module:
+    """The model whose configuration tells of the tokens: the innermost one, or what an adapter of one's own is around.
+
+    An adapter has no configuration, and a single part that has one and reads tokens: nearly all that there is of it.
+    """
+    inner = unwrap(model)
+    if getattr(inner, "config", None) is not None:
+        return inner
+    parts = [part for part in inner.children() if isinstance(_vocabulary(part), int)]
+    return parts[0] if len(parts) == 1 and _weight(parts[0]) >= _NEARLY_ALL * _weight(inner) else inner
+
+
+def _vocabulary(part: nn.Module) -> Any:
+    config = getattr(part, "config", None)
+    getter = getattr(config, "get_text_config", None)
+    return getattr(getter() if callable(getter) else config, "vocab_size", None)
+
+
+def _weight(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
 def entry(model: nn.Module) -> nn.Module:
     """The module to put the pass hooks on: the innermost model, but a compiled one stays compiled around it.
 
@@ -93,7 +116,7 @@ def entry(model: nn.Module) -> nn.Module:
 
 def text_config(model: nn.Module) -> Any | None:
     """The configuration of the part that reads tokens; None for a model without one."""
-    config = getattr(unwrap(model), "config", None)
+    config = getattr(bearer(model), "config", None)
     getter = getattr(config, "get_text_config", None)
     if getter is None or getattr(config, "is_encoder_decoder", False):
         return config
@@ -102,12 +125,12 @@ def text_config(model: nn.Module) -> Any | None:
 
 def units(model: nn.Module) -> tuple[Unit, ...]:
     """The passes to watch: (model,) or (encoder, decoder)."""
-    inner = unwrap(model)
+    inner = bearer(model)
     if getattr(getattr(inner, "config", None), "is_encoder_decoder", False):
         pair = _pair(inner)
         if pair is not None:
             return (_unit(pair[0], pair[0], encoder=True), _unit(pair[1], pair[1], encoder=False))
-    return (_unit(entry(model), inner, encoder=False),)
+    return (_unit(entry(model), unwrap(model), encoder=False),)
 
 
 def _pair(model: nn.Module) -> tuple[nn.Module, nn.Module] | None:
@@ -139,7 +162,7 @@ def _unit(hooked: nn.Module, model: nn.Module, *, encoder: bool) -> Unit:
 
 
 def _text_parts(model: nn.Module) -> Iterator[Part]:
-    multimodal = text_config(model) is not getattr(model, "config", None)
+    multimodal = text_config(model) is not getattr(bearer(model), "config", None)
     for name, module in model.named_modules():
         if not (multimodal and SIDE_TOWERS.intersection(name.split("."))):
             yield Part(name, module)

@@ -111,3 +111,30 @@ def test_inside_of_a_larger_model():
 
     outer = Outer()
     assert not same_answers(outer, lambda: outer(ids, mask))
+
+
+class Around(nn.Module):
+    """An adapter of one's own: no configuration, or the model's; arguments by name, or handed on as they come."""
+
+    def __init__(self, base, *, told):
+        super().__init__()
+        self.base, self.low_rank = base, nn.Linear(2, 2)
+        if told:
+            self.config = base.config
+
+    def forward(self, *args, **kwargs):
+        return self.base(*args, **kwargs)
+
+
+class Named(Around):
+    def forward(self, input_ids, attention_mask=None, **more):
+        return self.base(input_ids=input_ids, attention_mask=attention_mask, **more)
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["configured", "bare"])
+@pytest.mark.parametrize("kind", [Around, Named])
+def test_inside_of_an_adapter_of_ones_own(kind, told):
+    model, (ids, mask) = kind(made("gpt_neo"), told=told), batch("left", 12, 5, 9)
+    assert not alerts(model, lambda: model(ids, attention_mask=mask, position_ids=counted(mask)))
+    assert alerts(model, lambda: model(ids, attention_mask=mask)) == {"absolute_base"}
+    assert alerts(model, lambda: model(ids, position_ids=counted(mask))) == {"pads_unmasked", "pads_attended"}

@@ -66,8 +66,9 @@ def carried(
     if not unmoved:
         return _turned(now, own, strangers, start, frequencies())
     place, _ = unmoved[0]
-    reordered = place is None or any(newest == start - 1 for _, newest in unmoved)
-    return None if reordered else Carried(place, place)
+    if place is None or any(newest == start - 1 for _, newest in unmoved):
+        return None
+    return Carried(place, place)
 
 
 def _equal(now: Tensor, known: Known) -> bool:
