@@ -224,6 +224,7 @@ def test_a_subject_that_is_rarely_wanted_gets_its_turn_beside_one_that_takes_all
     assert taken[frequent] > 200
 
 
+@settings(max_examples=10)
 @given(st.floats(1e-3, 0.019), st.floats(0.03, 0.1))
 def test_a_slow_moment_at_the_start_does_not_blind_a_kind_whose_least_effort_was_affordable(
     least: float, spike: float
