@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -112,6 +113,12 @@ def test_a_pass_without_padding_is_no_event() -> None:
     assert sli(counted(attention(padding_mass_largest=0.9)), "padding_attention") == (0, 0)
 
 
+def test_mass_that_is_no_number_is_neither_good_nor_bad() -> None:
+    broken, clean = (attention(padded_rows=1, padding_mass_largest=mass, pass_number=1) for mass in (math.nan, 0.0))
+    assert sli(counted(broken), "padding_attention") == (0, 0)
+    assert sli(counted(broken, clean, broken), "padding_attention") == (1, 0)
+
+
 def test_passes_of_two_probes_of_one_release_are_two_passes() -> None:
     agent = Agent(AgentConfig(), ScriptedJudge(), clock=Clock())
     agent.ingest([attached(1), attached(2), attention(padded_rows=1), attention(padded_rows=1, model_id=2)])
@@ -188,6 +195,12 @@ def test_only_the_head_in_focus_has_a_heat_map() -> None:
     agent.snapshot()
     agent.ingest([heat(1, 3, 0.5)])
     assert {labels[:2] for labels in values(agent.snapshot(), metrics.HEAD_HEAT)} == {("1", "3")}
+
+
+def test_a_map_with_what_is_no_number_leaves_the_one_shown_as_it_was() -> None:
+    for broken in heat(0, 1, math.nan), heat(1, 2, math.inf):
+        shown = values(counted(heat(0, 1, 0.5), broken, config=DEBUG), metrics.HEAD_HEAT)
+        assert shown == values(counted(heat(0, 1, 0.5), config=DEBUG), metrics.HEAD_HEAT)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -142,6 +142,15 @@ class TestAttention:
         found = set().union(*(alerts(judge.judge(observation)) for observation in order))
         assert found == {"pads_attended"}
 
+    def test_a_layer_or_a_head_that_computes_no_number_hides_no_other(self):
+        judge = judge_of(ROPE)
+        for layer, mass in enumerate((float("nan"), 0.2, float("nan"))):
+            judge.judge(attention(layer=layer, padding_mass_largest=mass))
+        (hit,) = judge.judge(facts(row(6, left_pads=5), **MASKED)).findings
+        assert (hit.check, hit.evidence["layers"]) == ("pads_attended", [1])
+        judge.judge(facts(row(9, resets=1, cross_visible=0), number=2, **MASKED))
+        assert alerts(judge.judge(attention(2, cross_mass=(float("nan"), 4.0)))) == {"packed_not_isolated"}
+
     def test_mass_on_what_may_be_text_is_nothing(self):
         judge = judge_of(ROPE)
         judge.judge(facts(left(1)))

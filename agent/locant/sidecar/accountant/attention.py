@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from math import isnan
 from typing import TypeVar
 
 from locant.observation import AttentionFacts, ForwardFacts
@@ -45,7 +46,8 @@ class PaddedPasses:
 
     A layer's largest single-row mass decides: a leak in one row must not vanish in a mean. Mass on what looks like
     padding counts as a leak only where the judge is certain that it is padding (without a mask, a run of the pad id may
-    be text); it may say so with the layer, or with the pass when that comes later. Doubted mass is no event.
+    be text); it may say so with the layer, or with the pass when that comes later. Doubted mass is no event, nor is
+    mass that is no number.
     """
 
     def __init__(self, capacity: int = 512) -> None:
@@ -56,7 +58,7 @@ class PaddedPasses:
     def layer(self, facts: AttentionFacts, verdict: Verdict, subject: Subject) -> Iterator[Update]:
         """One sampled layer of a pass."""
         key = (facts.model_id, facts.pass_number)
-        if facts.padded_rows <= 0:
+        if facts.padded_rows <= 0 or isnan(facts.padding_mass_largest):
             return
         leaks = facts.padding_mass_largest >= subject.config.padding_attention_limit
         if not leaks or _is_leak(verdict):

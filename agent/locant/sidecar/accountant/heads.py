@@ -72,6 +72,8 @@ class HeadView:
         side = -(-bins // SERIES_BINS)
         if not 0 < bins <= _MOST or bins % side or len(facts.heat) != bins**2 or len(facts.heat_rows) != bins:
             return
+        if not all(map(isfinite, facts.heat)):
+            return
         heat, rows = pooled(facts.heat, facts.heat_rows, side)
         focus, shown = (facts.layer, facts.heat_head), len(rows)
         if focus != self.focus or self._heat is None or len(self._heat.sums) != shown**2:

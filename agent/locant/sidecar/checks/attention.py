@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import isfinite
 
 from locant.observation import AttentionFacts
 from locant.sidecar.checks.hit import Hit, Pass, first, rows_text
@@ -45,10 +46,11 @@ def trusted_padding(seen: Pass) -> frozenset[int]:
 
 def padding_mass(attention: Sequence[AttentionFacts], masked: bool) -> Iterator[Hit]:
     """Attention mass that real tokens put on padding, measured in sampled layers of one pass."""
-    worst = max(attention, key=lambda facts: facts.padding_mass_largest, default=None)
-    if worst is None or not worst.padding_mass_largest > LEAST_MASS:
+    leaking = [facts for facts in attention if facts.padding_mass_largest > LEAST_MASS]  # a NaN leads no comparison
+    if not leaking:
         return
-    layers = sorted({facts.layer for facts in attention if facts.padding_mass_largest > LEAST_MASS})
+    worst = max(leaking, key=lambda facts: facts.padding_mass_largest)
+    layers = sorted({facts.layer for facts in leaking})
     yield Hit(
         "pads_attended",
         FailureMode.PADDING_LEAKAGE,
@@ -69,7 +71,7 @@ def crossing_mass(attention: Sequence[AttentionFacts], sure: bool) -> Iterator[H
     """Attention mass that tokens of one packed request put on another."""
     worst, mass = None, 0.0
     for facts in attention:
-        largest = max(facts.cross_mass, default=0.0) / max(1, facts.rows)
+        largest = max(filter(isfinite, facts.cross_mass), default=0.0) / max(1, facts.rows)
         if largest > mass:
             worst, mass = facts, largest
     if worst is None or mass <= LEAST_MASS:
