@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from locant.probe.effort import Effort, Interest, attention_efforts, whole_efforts
+from locant.probe.effort import ATTENTION_EFFORTS, ROTARY_EFFORTS, Effort, Interest, attention_efforts, whole_efforts
 from locant.probe.estimates import Estimates, Price
 from locant.probe.sampling import Sampler
 
@@ -49,6 +49,7 @@ def test_a_price_halves_every_minute_without_a_look_and_one_forgotten_too_early_
     assert price(stubborn, 600.0 + 240.0).expected == pytest.approx(0.5)
     stubborn.note("attention", KIND, ONE, 1.0, 601.0)
     assert price(stubborn, 661.0).expected == pytest.approx(0.5)
+    assert price(known((1.0, 0.0), (1.0, 80.0)), 200.0).expected == pytest.approx(0.5)  # two and a half times it
     dearer = known((1.0, 0.0), (5.0, 0.0))  # dearer than ever is no price that was forgotten
     assert price(dearer, 60.0).expected == pytest.approx(2.5)
 
@@ -86,6 +87,8 @@ def test_of_several_known_efforts_the_one_that_bounds_most_is_believed_and_a_sin
     estimates.note("attention", KIND, Effort(4, 2), 0.2, 0.0)
     assert price(estimates, 0.0, Effort(16, 2)) == Price(pytest.approx(0.8), pytest.approx(2.0))
     assert price(estimates, 0.0, Effort(4, 2)) == Price(pytest.approx(0.2), pytest.approx(0.2))
+    estimates.note("attention", KIND, Effort(4, 2), 0.2, 0.0)
+    assert price(estimates, 0.0, Effort(16, 2)) == Price(pytest.approx(0.8), pytest.approx(0.8))
 
 
 def test_a_guess_is_the_dearest_kind_of_the_phase_for_the_same_subject():
@@ -109,6 +112,14 @@ def test_a_thousand_kinds_are_remembered_and_the_oldest_forgotten():
     remembered = [estimates.expect("attention", ("prefill", number), ONE, 0.0) is not None for number in range(1100)]
     assert 1024 <= sum(remembered) <= 1025
     assert all(remembered[-1024:])
+
+
+def test_the_efforts_of_thirty_two_rows_are_these():
+    assert attention_efforts(32) == (Effort(32, 4), Effort(16, 4), Effort(16, 2), Effort(8, 1)) == ATTENTION_EFFORTS
+    assert attention_efforts(3) == (Effort(3, 4), Effort(1, 4), Effort(1, 2), Effort(1, 1))
+    assert [effort.rows for effort in whole_efforts(32, 24)] == [128, 64, 32, 16, 8, 8]
+    assert [effort.rows for effort in whole_efforts(3, 2)] == [12, 6, 3, 1, 1, 1]
+    assert (Effort(1, 1),) == ROTARY_EFFORTS
 
 
 @given(st.integers(1, 200), st.integers(1, 80))

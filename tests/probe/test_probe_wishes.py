@@ -56,6 +56,31 @@ def test_a_wish_that_no_pass_fulfils_in_a_minute_expires() -> None:
     assert wishes.ask("prefill")
 
 
+def test_a_wish_put_back_stays_open_unless_there_is_a_newer_one() -> None:
+    clock = Clock()
+    wishes = Wishes(clock)
+    wishes.ask("prefill")
+    old = wishes.claim("prefill")
+    assert old is not None
+    wishes.put_back(old)
+    assert wishes.claim("prefill") is old
+    clock.now += PAUSE_SECONDS
+    wishes.ask("decode")
+    wishes.put_back(old)
+    assert wishes.claim("prefill") is None
+    assert wishes.claim("decode") is not None
+
+
+def test_every_count_is_there_from_the_start_and_what_was_no_request_is_counted() -> None:
+    clock = Clock()
+    clock.now = 0.0
+    wishes = Wishes(clock)
+    assert dict(wishes.counts) == {"looked": 0, "refused": 0, "expired": 0}
+    wishes.refuse()
+    assert wishes.counts["refused"] == 1
+    assert wishes.ask("prefill")
+
+
 @pytest.mark.parametrize("phase", ["", "any", "PREFILL", "../prefill"])
 def test_there_are_three_phases_and_no_other_words(phase: str) -> None:
     assert not Wishes(Clock()).ask(phase)
