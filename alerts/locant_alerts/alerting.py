@@ -7,7 +7,7 @@ from decimal import Decimal
 from locant_alerts.model import Alert
 from locant_alerts.objective_runbooks import has_own_page, objective_runbook
 from locant_alerts.series import base_events, identity, number, recorded
-from locant_alerts.words import PERCENT, says, shown, subject
+from locant_alerts.words import PERCENT, literal, says, shown, subject
 from locant_slo import burn, names, promql
 from locant_slo.counts import scope_of
 from locant_slo.durations import format_duration
@@ -48,10 +48,10 @@ def burn_alert(spec: Spec, objective: Objective, tier: Tier) -> Alert:
 
 
 def _burn_words(spec: Spec, objective: Objective, tier: Tier) -> dict[str, str]:
-    event, bad = objective.indicator.event()
+    event, bad = map(literal, objective.indicator.event())
     called = objective.indicator.titled(objective.name)
     speed = number(burn.factor(tier, objective.window))
-    promise = f"Promised: {objective.description} " if objective.description else ""
+    promise = f"Promised: {literal(objective.description)} " if objective.description else ""
     allowed = number((1 - objective.target) * 100)
     return says(
         spec,
@@ -132,4 +132,5 @@ def similarity(spec: Spec, objective: Objective) -> dict[str, str]:
 
 def static_labels(spec: Spec, objective: Objective | None = None) -> dict[str, str]:
     """Labels for routing, which no series carries: team, and what the spec and the objective add."""
-    return {**spec.labels, **(objective.labels if objective else {}), names.TEAM: spec.team}
+    own = {**spec.labels, **(objective.labels if objective else {})}
+    return {**{name: literal(value) for name, value in own.items()}, names.TEAM: spec.team}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from locant_alerts.inputs import is_opaque, told
 from locant_alerts.scenario import Check, Scenario, firing, quiet, steps, subject
@@ -17,6 +17,7 @@ from locant_slo.spec import Objective, Spec, Tier
 _CLEAN_STEPS = 40
 _CALM_STEPS = 50
 _LONGEST_CLEARING_STEPS = 90
+_SIX_DIGITS = Context(prec=6)
 _MARGIN = Decimal("0.005")
 _SPEEDS = tuple(
     Decimal(percent) / 100
@@ -41,7 +42,7 @@ def incident(objective: Objective, tier: Tier, step: int) -> Incident:
     """The incident whose crossing of a tier's threshold is the clearest: between two steps if there is such a one."""
     limit = burn.threshold(tier, objective.target, objective.window)
     partly = () if objective.indicator.sums_itself else _SPEEDS
-    ratios = [(limit * speed).quantize(Decimal("0.000001")) for speed in partly if limit * speed < 1] + [Decimal(1)]
+    ratios = [_SIX_DIGITS.multiply(limit, speed) for speed in partly if limit * speed < 1] + [Decimal(1)]
     long = steps(tier.long, step)
     found = ((ratio, *_crossing(limit, ratio, long)) for ratio in ratios)
     # a window that is not full yet proves nothing about its length; to fill a long one would take promtool too long

@@ -68,6 +68,11 @@ def runbook_url(spec: Spec, name: str) -> str:
     return f"{spec.runbook_url.rstrip('/')}/{name}.md"
 
 
+def literal(text: str) -> str:
+    """Somebody's own words in the annotation or the label of an alert, where `{{` would begin a template."""
+    return text.replace("{{", '{{ "{{" }}')
+
+
 def shown(label: Label | str) -> str:
     """An alert template that prints one label of the alert."""
     return "{{ $labels." + (label if isinstance(label, str) else label.name) + " }}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from urllib.parse import urlsplit
 
 from locant_slo import burn, names
 from locant_slo.durations import format_duration
@@ -47,8 +48,16 @@ def _addresses(spec: Spec) -> Iterator[Diagnostic]:
         "routing.ticket": spec.routing.ticket,
     }
     for path, address in addresses.items():
-        if not address.startswith(("http://", "https://")):
-            yield error(path, f"{address!r} is no web address; begin it with https:// or http://")
+        if not _is_web_address(address):
+            yield error(path, f"{address!r} is no web address; write it as in https://host/path")
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # half of an IPv6 address
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and text.isprintable() and " " not in text
 
 
 def _names(spec: Spec) -> Iterable[Diagnostic]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from locant_slo.durations import parse_duration
+from locant_slo.durations import LONGEST_SECONDS, parse_duration
 
 
 class Closed(BaseModel):
@@ -28,10 +28,13 @@ def exact(value: object) -> object:
     return str(value) if isinstance(value, float) else value
 
 
-Seconds = Annotated[int, BeforeValidator(lambda v: parse_duration(v) if isinstance(v, str) else v), Field(gt=0)]
+Seconds = Annotated[
+    int, BeforeValidator(lambda v: parse_duration(v) if isinstance(v, str) else v), Field(gt=0, le=LONGEST_SECONDS)
+]
 Ratio = Annotated[Decimal, BeforeValidator(exact), AfterValidator(inside_unit_interval)]
 Number = Annotated[Decimal, BeforeValidator(exact)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+Name = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")]
+"""A DNS label, as Kubernetes has it: objects and labels there are called so too."""
 LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
 Labels = Annotated[dict[LabelName, str], Field(default_factory=dict)]
 """Labels by name; none where nothing is said."""

@@ -127,6 +127,7 @@ _SENTENCES: Mapping[str, Callable[[_Fault], str]] = {
     "int_from_float": lambda fault: f"{fault.value} is no whole number",
     "greater_than": lambda fault: f"{fault.value} is not above {fault.context['gt']}",
     "greater_than_equal": lambda fault: f"{fault.value} is below {fault.context['ge']}",
+    "less_than_equal": lambda fault: f"{fault.value} is above {fault.context['le']}",
     "too_short": lambda fault: f"the list needs at least {fault.context['min_length']} entry",
     "tuple_type": lambda fault: f"{fault.value} stands where a list belongs; start each entry with '- '",
     "dict_type": lambda fault: f"{fault.value} stands where labels belong; write name: value lines",

@@ -10,12 +10,13 @@ import pytest
 import yaml
 from alert_support import make_spec
 
+from locant_alerts.burn_scenarios import incident
 from locant_alerts.model import Alert, Recording
 from locant_alerts.rule_tests import build_rule_tests
 from locant_alerts.rules import build_groups, build_rules
 from locant_alerts.series import number
 from locant_alerts.text import HEADER
-from locant_slo import names
+from locant_slo import burn, names
 from locant_slo.load import load_specs
 from locant_slo.spec import Spec
 
@@ -188,3 +189,23 @@ def test_a_service_that_no_probe_watches_has_alerts_on_its_objectives_alone():
     text = build_rules(spec) + build_rule_tests(spec, "x.yaml")
     assert "locant_" not in text
     assert "positional fault" not in text
+
+
+def test_braces_in_somebodys_own_words_begin_no_template(program, tmp_path):
+    own = {"name": "a", "target": 0.99, "indicator": {"kind": "events", "bad": 'x{a="{{"}', "total": "x"}}
+    spec = make_spec(own | {"description": "All {{ users }}."}, labels={"owner": "{{ us"}, probe=False)
+    (burning, *_) = (alert for alert in alerts(spec) if alert.alert == "LocantABudgetBurn")
+    assert 'All {{ "{{" }} users }}.' in burning.annotations["description"]
+    path = tmp_path / "rules.yaml"
+    path.write_text(build_rules(spec))
+    run = subprocess.run([program("promtool"), "check", "rules", path], capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("target", [0.9999, 0.99999, 0.999999999])
+def test_a_promise_of_many_nines_has_its_proofs(target):
+    spec = make_spec({"name": "a", "target": target, "indicator": "position_integrity"})
+    for tier in spec.objectives[0].alerting.tiers:
+        story = incident(spec.objectives[0], tier, 60)
+        assert story.error_ratio > burn.threshold(tier, spec.objectives[0].target, spec.objectives[0].window)
+        assert story.events_per_step * story.error_ratio >= spec.objectives[0].alerting.minimum_bad_events

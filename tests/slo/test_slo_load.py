@@ -245,3 +245,23 @@ def test_services_without_a_probe_stand_side_by_side_and_count_nothing_of_ours()
     assert [spec.service for spec in specs] == ["one", "two"]
     with pytest.raises(SpecError, match=r"objectives\[0\].indicator: position_integrity is counted by Locant's agent"):
         parse_specs(f"{head}{{name: a, target: 0.99, indicator: position_integrity}}]\nservice: one\n", "slo.yaml")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("runbook_url: ftp://x", "runbook_url: 'ftp://x' is no web address"),
+        ("routing: {page: 'http://'}", "routing.page: 'http://' is no web address"),
+        ("routing: {ticket: 'http://[::1'}", "routing.ticket: 'http://[::1' is no web address"),
+        ("routing: {ticket: 'http://a b'}", "routing.ticket: 'http://a b' is no web address"),
+        (f"retention: {'9' * 5_000}w", f"retention: '{'9' * 40}' is no duration"),
+        ("retention: 99999999999w", "retention: '99999999999w' is longer than ten years; write 3650d or less"),
+        ("retention: 99999999999", "retention: 99999999999 is above 315360000"),
+        ("team: front-", "team: 'front-' is no name"),
+    ],
+)
+def test_what_no_program_behind_would_take_is_refused(line, words):
+    text = f"version: locant/v1\nservice: a\n{line}\nobjectives: [{{name: a, target: 0.99, indicator: length_drift}}]\n"
+    with pytest.raises(SpecError) as caught:
+        parse_specs(text, "slo.yaml")
+    assert words in str(caught.value)
