@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from dataclasses import dataclass
 
@@ -28,7 +29,7 @@ def parse_address(text: str) -> Address:
     """
     host, colon, port = text.strip().rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > _LARGEST_PORT:
+    if not colon or not re.fullmatch("[0-9]{1,5}", port) or int(port) > _LARGEST_PORT:
         raise ConfigError(f"{text!r} is no listen address; write host:port with a port up to {_LARGEST_PORT}")
     if ":" in host and not bracketed:
         raise ConfigError(f"{text!r} is no listen address; put an IPv6 address in brackets, as in [::1]:9464")

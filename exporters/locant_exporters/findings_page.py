@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from locant_exporters.label_values import storable
 from locant_slo.findings import Finding
 from locant_slo.snapshot import Snapshot
 
@@ -28,10 +29,10 @@ def _entry(finding: Finding) -> dict[str, Any]:
         "failure_mode_name": finding.failure_mode.word,
         "severity": finding.severity.value,
         "check": finding.check,
-        "message": finding.message,
+        "message": storable(finding.message),
         "evidence": {key: _plain(value) for key, value in finding.evidence.items()},
-        "model": finding.model,
-        "model_version": finding.model_version,
+        "model": storable(finding.model),
+        "model_version": storable(finding.model_version),
         "first_seen": finding.first_seen,
         "last_seen": finding.last_seen,
         "count": finding.count,
@@ -40,4 +41,4 @@ def _entry(finding: Finding) -> dict[str, Any]:
 
 def _plain(value: object) -> object:
     """Numbers and words as they are; anything else in its own words."""
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+    return value if isinstance(value, int | float | bool | None) else storable(str(value))

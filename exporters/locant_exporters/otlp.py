@@ -42,8 +42,9 @@ class OtlpPusher:
         resource: Mapping[str, str] = DEFAULT_RESOURCE,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        if urlsplit(endpoint).scheme not in ("http", "https") or not urlsplit(endpoint).netloc:
-            raise ConfigError(f"otlp endpoint {endpoint!r} is no HTTP URL; write http://HOST:4318/v1/metrics")
+        self._secrets, self._shown = _without_secrets(endpoint)
+        if not self._shown.startswith(("http://", "https://")):
+            raise ConfigError(f"otlp endpoint {self._shown!r} is no HTTP URL; write http://HOST:4318/v1/metrics")
         if interval_seconds <= 0:
             raise ConfigError(f"otlp interval {interval_seconds} is not above 0; write seconds, as in 30")
         self._snapshot = snapshot
@@ -96,7 +97,9 @@ class OtlpPusher:
             reason = self._export(exporter)
             if reason and self._monotonic() >= quiet_until_seconds:
                 quiet_until_seconds = self._monotonic() + _QUIET_SECONDS
-                _log.warning("OTLP export to %s failed (%d so far): %s", self._endpoint, self.outcomes.error, reason)
+                for secret in self._secrets:
+                    reason = reason.replace(secret, "...")
+                _log.warning("OTLP export to %s failed (%d so far): %s", self._shown, self.outcomes.error, reason)
 
     def _export(self, exporter: OTLPMetricExporter) -> str:
         """Why the export failed, or nothing."""
@@ -109,6 +112,20 @@ class OtlpPusher:
             reason = f"{type(error).__name__}: {error}"
         self._tally.note(ok=not reason, seconds=self._monotonic() - began)
         return reason
+
+
+def _without_secrets(endpoint: str) -> tuple[list[str], str]:
+    """What a log must not hold of an endpoint, its user and its query, and the endpoint without them.
+
+    It has no scheme where it is no address.
+    """
+    try:
+        parts = urlsplit(endpoint)
+    except ValueError:  # half of an IPv6 address
+        return [], "..."
+    user, at, host = parts.netloc.rpartition("@")
+    shown = parts._replace(netloc=host, query="", fragment="").geturl()
+    return [secret for secret in (user + at, parts.query) if secret], shown if parts.hostname else "..."
 
 
 class _Complaints(logging.Filter):

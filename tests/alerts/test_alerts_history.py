@@ -116,7 +116,7 @@ class TestRefusals:
         assert "http://prometheus" in str(caught.value)
 
     def test_none_shows_a_password(self):
-        with Prometheus("http://me:secret@127.0.0.1:9/a") as prometheus, pytest.raises(MachineError) as caught:
+        with Prometheus("http://me:my@secret@127.0.0.1:9/a") as prometheus, pytest.raises(MachineError) as caught:
             prometheus.instant("up", 0)
         assert "http://127.0.0.1:9/a: no Prometheus" in str(caught.value)
         assert "secret" not in str(caught.value)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import gzip
 import http.client
+import json
 import socket
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -18,6 +20,7 @@ from locant_exporters.exposition import OPENMETRICS, TEXT
 from locant_exporters.http import Limits, serve
 from locant_exporters.outcomes import Outcomes
 from locant_slo.errors import ConfigError, MachineError
+from locant_slo.findings import FailureMode, Finding, Severity
 from support.snapshots import rich_snapshot
 
 LOOPBACK = "127.0.0.1:0"
@@ -98,6 +101,14 @@ def test_the_landing_page_names_the_endpoints(start):
     assert b'href="/metrics"' in body
 
 
+def test_a_finding_whose_words_are_no_text_costs_no_other(start):
+    odd = Finding(FailureMode.PRECISION, Severity.PAGE, "c", "a \ud800", {"b": "\udfff", "n": 1}, model="m\ud800")
+    status, body = ask(start(snapshot=lambda: replace(rich_snapshot(), findings=(odd,))), "/api/v1/findings")
+    assert status.status == 200
+    (found,) = json.loads(body)["findings"]
+    assert (found["message"], found["evidence"]) == ("a \ufffd", {"b": "\ufffd", "n": 1})
+
+
 def test_readiness_tells_the_truth_and_the_reason_while_health_holds(start):
     verdict: list[bool | str] = ["the model is not attached yet"]
     server = start(ready=lambda: verdict[0])
@@ -164,7 +175,19 @@ def test_an_address_that_is_not_ours_is_a_sentence(start, address):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "9464", "host", "host:", "host:-1", "host:65536", "::1:9464", "host:٣", "a..b:9464", f"{'a' * 64}:9464"],
+    [
+        "",
+        "9464",
+        "host",
+        "host:",
+        "host:-1",
+        "host:65536",
+        "::1:9464",
+        "host:٣",
+        "a..b:9464",
+        f"{'a' * 64}:9464",
+        f":{'9' * 5_000}",
+    ],
 )
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(ConfigError, match="is no listen address"):

@@ -194,3 +194,20 @@ class TestAReceiverThatFails:
 def test_an_endpoint_that_is_no_url_is_a_sentence(endpoint):
     with pytest.raises(ConfigError, match="is no HTTP URL; write http://HOST:4318/v1/metrics"):
         OtlpPusher(rich_snapshot, endpoint)
+
+
+def test_no_secret_of_the_endpoint_is_logged(caplog):
+    endpoint = f"http://who:secret@127.0.0.1:{free_port()}/v1/metrics?key=hidden"
+    pusher = OtlpPusher(rich_snapshot, endpoint, interval_seconds=0.05).start()
+    eventually(lambda: caplog.records)
+    pusher.close(20.0)
+    assert "/v1/metrics failed" in caplog.text
+    assert "secret" not in caplog.text
+    assert "hidden" not in caplog.text
+
+
+@pytest.mark.parametrize("endpoint", ["http://[::1/v1", "http://who:secret@/v1", "ftp://who:secret@host"])
+def test_no_secret_of_an_endpoint_that_is_no_url_is_told(endpoint):
+    with pytest.raises(ConfigError, match="is no HTTP URL") as caught:
+        OtlpPusher(rich_snapshot, endpoint)
+    assert "secret" not in str(caught.value)

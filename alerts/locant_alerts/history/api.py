@@ -15,7 +15,7 @@ from locant_slo.errors import MachineError
 MOST_POINTS = 10_000
 """Prometheus refuses more than 11,000 points a series in one answer."""
 _TIMEOUT_SECONDS = 120.0
-_PASSWORD = re.compile(r"//[^/@]*@")
+_PASSWORD = re.compile(r"//[^/?#]*@")
 
 
 class RefusedError(MachineError):
