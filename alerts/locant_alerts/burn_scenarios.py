@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 
-from locant_alerts.inputs import is_opaque, told
+from locant_alerts.inputs import fixed, is_opaque, telling_apart, told
 from locant_alerts.scenario import Check, Scenario, firing, quiet, steps, subject
 from locant_alerts.series import recorded
 from locant_alerts.timeline import Run, Timeline
@@ -84,9 +84,8 @@ def tier_scenario(spec: Spec, objective: Objective, tier: Tier, step: int) -> Sc
     ended = (quiet(clears, alert, who),) if last == clears else ()
     runs = (Run(_CLEAN_STEPS, events), Run(over - _CLEAN_STEPS, events, bad), Run(last - over, events))
     series = told(spec, objective, [Timeline(runs)], step)
-    if objective.group_by:
-        other = {objective.group_by[0]: "unharmed"}
-        series += told(spec, objective, [Timeline((Run(last, events),))], step, other=other)
+    if apart := telling_apart(spec, objective, objective.group_by or ()):
+        series += told(spec, objective, [Timeline((Run(last, events),))], step, other={apart: "unharmed"})
     return Scenario(f"{objective.name}: tier {tier.name}", series, (*checks, *ended))
 
 
@@ -124,9 +123,10 @@ def no_data_scenarios(spec: Spec, objective: Objective, step: int) -> Iterator[S
     alert, who = names.NO_DATA_ALERT.format(Slo=names.camel(objective.name)), _who(spec, objective)
     after = steps(objective.alerting.no_data.after, step)
     yield Scenario(f"{objective.name}: no data", (), (quiet(after - 1, alert, who), firing(after, alert, who)))
-    if not objective.group_by or not objective.budget_group:
+    apart = telling_apart(spec, objective, objective.budget_group if objective.group_by else ())
+    if apart is None:
         return
-    gone = {**who, names.CAUSE: "vanished", objective.budget_group[0]: "gone"}
+    gone = {**who, names.CAUSE: "vanished", apart: "gone"}
     here, stale = 20, steps(2 * burn.BASE_WINDOW_SECONDS, step)
     last = here + stale + after + 2
     series = told(spec, objective, [Timeline((Run(last, 10),))], step) + told(
@@ -134,10 +134,10 @@ def no_data_scenarios(spec: Spec, objective: Objective, step: int) -> Iterator[S
         objective,
         [Timeline((Run(here, 10), Run(last - here, gone=True)))],
         step,
-        other={objective.budget_group[0]: "gone"},
+        other={apart: "gone"},
     )
     checks = (quiet(here + after - 1, alert, gone), firing(last, alert, gone))
-    others = {**who, names.CAUSE: "vanished", objective.budget_group[0]: "tested"}
+    others = {**who, names.CAUSE: "vanished", apart: "tested"}
     yield Scenario(f"{objective.name}: one group is gone", series, (*checks, quiet(last, alert, others)))
 
 
@@ -151,7 +151,8 @@ def excluded_scenarios(spec: Spec, objective: Objective, step: int) -> Iterator[
     if spec.maintenance:
         stretches["maintenance"] = promql.selector(names.MAINTENANCE, who | {names.STRETCH: "tested"})
     if spec.deploys is not None:
-        released = {name: subject(objective).get(name, "tested") for name in spec.deploys.by}
+        group = {**subject(objective), **fixed(spec, objective)}
+        released = {name: group.get(name, "tested") for name in spec.deploys.by}
         stretches["the quiet after a release"] = promql.selector(names.DEPLOY, who | released)
     before, within, last = 20, 10, _CALM_STEPS
     bad = Run(within, 10 * objective.alerting.minimum_bad_events, Decimal(10 * objective.alerting.minimum_bad_events))

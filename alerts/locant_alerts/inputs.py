@@ -15,6 +15,8 @@ from locant_slo.durations import format_duration
 from locant_slo.indicators.counting import Input
 from locant_slo.spec import Objective, Spec
 
+_PROCESS = ("instance", "pod", "process", "replica", "worker", "shard", "host", "node", "task", "member")
+"""What may tell processes apart: the first that an objective does not use itself."""
 Series = tuple[str, str]
 """A series and its samples in promtool's notation."""
 
@@ -33,13 +35,27 @@ def told(
     inputs = objective.indicator.inputs()
     if not inputs:
         return tuple(_recorded(spec, objective, pods, step, who))
+    process = next(name for name in _PROCESS if name not in {*objective.group, *fixed(spec, objective)})
     return tuple(
-        (_series(spec, objective, source, who, name), notation(samples))
+        (_series(spec, objective, source, {**who, process: name}), notation(samples))
         for source in inputs
         if bad_known or source.share != "bad"
         for pod in pods
         for name, samples in _samples(source, pod)
     )
+
+
+def fixed(spec: Spec, objective: Objective) -> dict[str, str]:
+    """Labels whose values the objective's own selectors decide; none where recorded counts are told."""
+    inputs = objective.indicator.inputs()
+    told_of = {name: value for source in inputs for name, value in source.labels.items()}
+    return {**told_of, **scope_of(spec, objective).matchers} if inputs else {}
+
+
+def telling_apart(spec: Spec, objective: Objective, group: Sequence[str]) -> str | None:
+    """A label of the group that may have any value, so that another group can stand beside; None where none may."""
+    decided = fixed(spec, objective)
+    return next((name for name in group if name not in decided), None)
 
 
 def is_opaque(objective: Objective) -> bool:
@@ -56,8 +72,8 @@ def _samples(source: Input, pod: Timeline) -> Iterator[tuple[str, list[Sample]]]
         yield f"{pod.pod}-{index}", samples
 
 
-def _series(spec: Spec, objective: Objective, source: Input, who: Mapping[str, str], pod: str) -> str:
-    more = {**who, "instance": pod, **scope_of(spec, objective).matchers}
+def _series(spec: Spec, objective: Objective, source: Input, who: Mapping[str, str]) -> str:
+    more = {**who, **scope_of(spec, objective).matchers}
     labels = {**source.labels, **{name: value for name, value in more.items() if name not in source.labels}}
     return promql.selector(source.metric, {label: _plain(value) for label, value in labels.items()})
 

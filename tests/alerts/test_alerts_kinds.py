@@ -49,6 +49,24 @@ def test_what_is_generated_holds_for_every_kind(program, tmp_path, group):
     assert run_tests(program("promtool"), tmp_path, build_rule_tests(spec, "chat.rules.yaml")) == ""
 
 
+@pytest.mark.slow
+def test_what_is_generated_holds_for_groups_by_process_and_by_what_the_selectors_decide(program, tmp_path):
+    tenants = {"kind": "events", "bad": 'l_total{tenant=~"a|b", code="500"}', "total": 'l_total{tenant=~"a|b"}'}
+    spec = make_spec(
+        objective("bad-of-total", **ONE_TIER, group_by=["instance"]),
+        objective("gauge", **ONE_TIER, group_by=["namespace", "instance"]),
+        objective("latency", **ONE_TIER, group_by=["tenant"], selector={"tenant": "a"}),
+        {"name": "tenants", "indicator": tenants, "target": 0.99, "group_by": ["tenant"]} | ONE_TIER,
+        selector={"namespace": "prod"},
+        probe=False,
+    )
+    (tmp_path / "chat.rules.yaml").write_text(build_rules(spec))
+    text = build_rule_tests(spec, "chat.rules.yaml")
+    assert 'instance="gone"' in text  # where a group can vanish, one does
+    assert 'namespace="gone"' not in text
+    assert run_tests(program("promtool"), tmp_path, text) == ""
+
+
 def test_the_example_has_one_of_each_kind_and_is_what_prometheus_reads(program, tmp_path):
     (spec,) = load_specs(EXAMPLE)
     kinds = {item.indicator.id for item in spec.objectives}

@@ -241,3 +241,14 @@ def test_a_comment_does_not_swallow_what_is_put_around_an_expression(comment):
     bad, everything = counted({"kind": "events", "bad": f"increase(b_total[$window]){comment}", "total": f"x{comment}"})
     assert bad == "sum (increase(b_total[5m])) or 0 * sum (increase(x[5m]))"
     assert everything == "sum (increase(x[5m]))"
+
+
+@pytest.mark.parametrize(
+    "indicator", [EVENTS, {"kind": "verdict", "counter": "x_total", "label": "code", "bad": ["500"]}]
+)
+def test_a_group_by_what_tells_bad_from_good_is_refused(indicator):
+    assert "group_by[1]: code tells bad events from good ones" in error(indicator, group_by=["tenant", "code"])
+
+
+def test_a_group_by_what_another_counter_is_picked_by_is_fine():
+    made({"kind": "events", "bad": 'b_total{job="a"}', "total": "x_total"}, group_by=["job"])

@@ -86,6 +86,10 @@ class Counting(Closed):
         """The metrics that it counts; an empty name where a selector names none and may read anything."""
         return frozenset(selector.name for text in self.texts().values() for selector in selectors(text))
 
+    def telling(self) -> frozenset[str]:
+        """Labels whose values tell bad events from good ones."""
+        return frozenset()
+
     def doubts(self) -> Iterator[tuple[str, str]]:
         """Field and sentence for what is allowed and probably not meant."""
         return iter(())

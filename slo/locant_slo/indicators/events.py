@@ -60,6 +60,13 @@ class Events(Counting):
             return ()
         return pair(picked.get("good"), picked.get("bad"), picked.get("total"))
 
+    def telling(self) -> frozenset[str]:
+        """Those by which two selectors of one counter differ."""
+        one, other = map(the_selector, self.texts().values())
+        if one is None or other is None or one.name != other.name:
+            return frozenset()
+        return frozenset(matcher.label for matcher in {*one.matchers} ^ {*other.matchers})
+
     def doubts(self) -> Iterator[tuple[str, str]]:
         total = the_selector(self.total) if self.total else None
         for name in ("good", "bad"):

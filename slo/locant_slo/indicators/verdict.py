@@ -58,6 +58,9 @@ class Verdict(Counting):
             return scope.counted(matched(self.counter, self.label, "!" + one_of(self.ignore)), window)
         return scope.counted(self.counter, window)
 
+    def telling(self) -> frozenset[str]:
+        return frozenset({self.label})
+
     def event(self) -> tuple[str, str]:
         return f"one increment of {self.counter}", f"its {self.label} is {' or '.join(self.bad)}"
 

@@ -45,6 +45,8 @@ def about_objective(spec: Spec, objective: Objective, path: str) -> Iterator[Dia
             yield error(where, f"the label {name} is set by Locant or Prometheus and cannot tell groups apart")
         if name in objective.labels or name in spec.labels:
             yield error(where, f"{name} also stands in labels, whose one value would hide every group's; keep one")
+        if name in objective.indicator.telling():
+            yield error(where, f"{name} tells bad events from good ones, so a group would be all of one kind; drop it")
         if (objective.group_by or ()).index(name) != index:
             yield error(where, f"{name} stands there twice; keep one")
     for index, name in enumerate(objective.similar):
