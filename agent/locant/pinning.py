@@ -103,6 +103,10 @@ def report(pin: Pin) -> Iterable[str]:
         yield f"  loss: {len(one.loss)} position buckets"
     if one.entropy:
         yield f"  entropy: {len(one.entropy)} layers, {min(layer.rows for layer in one.entropy.values())} rows or more"
+    if one.costs is not None:
+        growth = one.costs.cache_bytes_per_token
+        yield f"  costs: {len(one.costs.passes)} kinds of pass, on {shown(one.costs.machine) or 'an unknown machine'}"
+        yield f"  costs: caches grow by {growth:g} bytes per token" if growth else "  costs: no cache was seen to grow"
     yield from (f"  not pinned: {part}: {why}" for part, why in pin.missing.items())
     if one.lengths is not None and one.pinned_at and one.counted_since and one.pinned_at - one.counted_since < _WEEK:
         yield "  note: lengths of less than a week; where days differ, pin again when they span seven whole ones"
@@ -121,6 +125,8 @@ def _shortage(part: str, release: SavedRelease, reference: Reference, config: Ag
     if part == "entropy":
         most, needed = max((one.rows for one in reference.entropy.values()), default=0), config.entropy_minimum_rows
         return f"at most {most} of {needed} rows in any layer (entropy_minimum_rows)" if most < needed else ""
+    if part == "costs":
+        return "" if reference.costs else "nothing was followed long enough (blocks of passes over ten minutes)"
     if release.canary.last_run is None:
         return "no canary run was finished"
     return "" if getattr(reference, part) else "no canary case measured it"

@@ -8,7 +8,8 @@ import pytest
 
 from locant.cli import main
 from locant.sidecar.config import AgentConfig
-from locant.sidecar.references import LayerEntropy, References
+from locant.sidecar.references import LayerEntropy, PassTime, References
+from locant.sidecar.saved import SavedCosts
 from locant.sidecar.service import Agent
 from locant.sidecar.state_file import save_state
 from locant_slo.findings import Severity
@@ -34,7 +35,9 @@ DAY = 86_400.0
 def served(*, sequences=1000, version=VERSION, layers=(250, 10), answers=(True, False), days=8.0, judge=None):
     """The state of an agent that watched one release for some days."""
     clock = Clock()
-    agent = Agent(AgentConfig(), judge or ScriptedJudge(), clock=clock)
+    judge = judge or ScriptedJudge()
+    judge.priced = {(MODEL, version): SavedCosts("a machine", (("prefill", 1, 27, -1, 0.01),), 512.0)}
+    agent = Agent(AgentConfig(), judge, clock=clock)
     agent.ingest(
         each(
             [attached(version=version)],
@@ -83,6 +86,7 @@ def test_what_was_measured_is_pinned_with_its_release_its_times_and_its_sizes(pi
     assert (one.model_version, one.lengths.sum_tokens, sum(one.lengths.counts)) == (VERSION, 100_000, 1000)
     assert (one.counted_since.timestamp(), one.pinned_at.timestamp()) == (START, START + 8 * DAY)
     assert one.canary == {"case0": True, "case1": False, "last": True}
+    assert one.costs.passes == (PassTime(phase="prefill", rows=1, tokens_step=27, cache_step=-1, seconds=0.01),)
     assert one.entropy == {0: LayerEntropy(totals=(250.0,) * 4, rows=250)}  # the other layer has too few rows
     assert out.splitlines() == [
         "pinned tiny r1, as it was at 2025-12-02 16:00 UTC",
@@ -90,6 +94,8 @@ def test_what_was_measured_is_pinned_with_its_release_its_times_and_its_sizes(pi
         "  canary: 2 of 3 answers right",
         "  loss: 1 position buckets",
         "  entropy: 1 layers, 250 rows or more",
+        "  costs: 1 kinds of pass, on a machine",
+        "  costs: caches grow by 512 bytes per token",
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -146,4 +147,45 @@ def test_a_release_is_pinned_and_later_ones_are_compared_with_it(start, pin, tmp
     assert same.events("positional_regression")[1] == 0
     assert worse.events("positional_regression")[1] >= CASES
     for release in (same, worse):
+        release.close()
+
+
+class Slow:
+    """One release's passes, each so long and ten seconds after the last, as its clock says."""
+
+    def __init__(self, agent, number, *, seconds):
+        self._agent, self._seconds, self._id, self._passes = agent, seconds, number, 0
+        self._version = f"r{number}"
+        self._sender = Sender(agent.socket, jitter=lambda low, high: 0.0)
+
+    def serve(self, passes=300):
+        self._sender.send([replace(ATTACHED, model_id=self._id, model_version=self._version, machine="1 x H100")])
+        for _ in range(passes):
+            self._passes += 1
+            when = {"time": 10.0 * self._passes, "pass_number": self._passes}
+            self._sender.send([replace(forward(row(100)), model_id=self._id, duration_seconds=self._seconds, **when)])
+        return True
+
+    def found(self):
+        return self._agent.value(metrics.FINDINGS, check="passes_slower", model_version=self._version)
+
+    def close(self):
+        self._sender.close()
+
+
+@pytest.mark.server
+def test_a_release_that_is_slower_than_the_pinned_one_from_its_first_pass_is_found(start, pin, tmp_path):
+    agent = start()
+    first = Slow(agent, 1, seconds=0.01)
+    eventually(lambda: first.serve() and pin(str(tmp_path / "reference.json"), "--part=costs").returncode == 0)
+    first.close()
+    agent.kill()
+    again = start()
+    same, slow = Slow(again, 2, seconds=0.011), Slow(again, 3, seconds=0.03)
+    eventually(lambda: same.serve() and slow.serve() and slow.found())
+    assert (slow.found(), same.found()) == (1, 0)
+    message = json.loads(again.get("/api/v1/findings"))["findings"][0]["message"]
+    assert "3.00 times as long as" in message
+    assert "in the pinned release r1" in message
+    for release in (same, slow):
         release.close()

@@ -12,7 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from locant.sidecar.config import AgentConfig, load_config
-from locant.sidecar.references import LayerEntropy, Lengths, Reference, References, Sum, load_references
+from locant.sidecar.references import (
+    LayerEntropy,
+    Lengths,
+    PassTime,
+    PinnedCost,
+    Reference,
+    References,
+    Sum,
+    load_references,
+)
 from locant_slo.catalogue.metrics import SEQUENCE_LENGTH
 from locant_slo.errors import ConfigError
 
@@ -120,6 +129,23 @@ measured = st.builds(
     entropy=st.dictionaries(
         st.integers(0, 3),
         st.builds(LayerEntropy, totals=st.lists(finite, max_size=4).map(tuple), rows=st.integers(0, 99)),
+    ),
+    costs=st.none()
+    | st.builds(
+        PinnedCost,
+        machine=st.text(max_size=8),
+        passes=st.lists(
+            st.builds(
+                PassTime,
+                phase=st.sampled_from(["prefill", "decode"]),
+                rows=st.integers(0, 9),
+                tokens_step=st.integers(-1, 60),
+                cache_step=st.integers(-1, 60),
+                seconds=st.floats(1e-9, 1e9),
+            ),
+            max_size=3,
+        ).map(tuple),
+        cache_bytes_per_token=st.none() | st.floats(1, 1e9),
     ),
 )
 

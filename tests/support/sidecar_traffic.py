@@ -16,6 +16,7 @@ from locant.observation import (
     RowFacts,
 )
 from locant.sidecar.accountant import Step
+from locant.sidecar.saved import SavedCosts
 from locant_slo.catalogue import Metric
 from locant_slo.findings import FailureMode, Finding, Severity
 from locant_slo.snapshot import HistogramSample, Sample, Snapshot
@@ -73,6 +74,7 @@ class ScriptedJudge:
     script: Callable[[Observation], StubVerdict | None] = lambda observation: None
     seen: list[Observation] = field(default_factory=list)
     forgotten: list[int] = field(default_factory=list)
+    priced: dict[tuple[str, str], SavedCosts] = field(default_factory=dict)
 
     def judge(self, observation: Observation) -> StubVerdict:
         self.seen.append(observation)
@@ -80,6 +82,15 @@ class ScriptedJudge:
 
     def forget(self, model_id: int) -> None:
         self.forgotten.append(model_id)
+
+    def compare(self, references: object) -> None:
+        """Nothing to compare: no costs are kept."""
+
+    def costs(self) -> dict[tuple[str, str], SavedCosts]:
+        return self.priced
+
+    def recall(self, saved: object) -> None:
+        """Nothing to go on with."""
 
 
 def attached(model_id: int = 1, *, version: str = VERSION, profile: ModelProfile = PROFILE) -> ModelAttached:

@@ -61,7 +61,8 @@ class Deviation:
 
 @dataclass(frozen=True, slots=True)
 class ModelAttached:
-    """A model came under watch; sent again when its positional parameters change."""
+    """A model came under watch; sent again when its positional parameters change. `machine`: what computes it, in words
+    that are equal on machines of one kind; empty where nobody knows."""
 
     model_id: int
     time: float
@@ -69,6 +70,7 @@ class ModelAttached:
     model_version: str
     profile: ModelProfile
     deviations: tuple[Deviation, ...] = ()
+    machine: str = ""
 
 
 @dataclass(frozen=True, slots=True)

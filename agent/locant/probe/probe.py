@@ -20,6 +20,7 @@ from locant.probe.capture import Shared, UnitCapture
 from locant.probe.governor import Governor
 from locant.probe.hooks import Guard
 from locant.probe.install import Hooks, install
+from locant.probe.machine import machine_of, this_host
 from locant.probe.memory import EncoderMemory
 from locant.probe.options import ProbeOptions
 from locant.probe.passes import PassSlot
@@ -76,6 +77,7 @@ class Probe:
         self._polling = threading.RLock()
         self._next_health = self._next_slow = 0.0
         self._deviations: tuple[Deviation, ...] = ()
+        self._host, self._machine = this_host(), ""
 
     def attach(self) -> None:
         """Audit the model, introduce it and put the hooks on."""
@@ -186,14 +188,14 @@ class Probe:
 
     def _introduce(self, *, again: bool = False) -> None:
         try:
-            found = audit(self.model, self.profile)
+            found, machine = audit(self.model, self.profile), machine_of(self.model, self._host)
         except Exception as error:
             self._guard.failed("rotary", error)
-            found = ()
-        if again and found == self._deviations:
+            found, machine = (), ""
+        if again and (found, machine) == (self._deviations, self._machine):
             return
-        self._deviations = found
-        self._offer(ModelAttached(self.model_id, self._clock(), self.name, self.version, self.profile, found))
+        self._deviations, self._machine = found, machine
+        self.announce(found)
 
     @property
     def guard(self) -> Guard:
@@ -202,7 +204,8 @@ class Probe:
 
     def announce(self, deviations: tuple[Deviation, ...]) -> None:
         """Tell the agent what somebody else found to deviate in this model."""
-        self._offer(ModelAttached(self.model_id, self._clock(), self.name, self.version, self.profile, deviations))
+        own = (self.model_id, self._clock(), self.name, self.version, self.profile)
+        self._offer(ModelAttached(*own, deviations, self._machine))
 
     def _report_health(self) -> None:
         self._offer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from locant.observation import (
@@ -22,11 +22,13 @@ from locant.sidecar.checks.parameters import deviations
 from locant.sidecar.checks.raised import stream_broken
 from locant.sidecar.checks.replay import replay_differs
 from locant.sidecar.checks.resources import costs_regressed
-from locant.sidecar.costs import Costs
+from locant.sidecar.costs import CostHistory, Costs
 from locant.sidecar.foresight import foresee
 from locant.sidecar.ledger import Ledger, Stride
 from locant.sidecar.memory import ModelMemory, alerting, note_of
 from locant.sidecar.note import PassNote
+from locant.sidecar.references import Reference
+from locant.sidecar.saved import SavedCosts, SavedRelease
 from locant_slo.findings import FailureMode, Finding
 
 __all__ = ["CHECKS", "KNOWN_CHECKS", "Judge", "Verdict"]
@@ -61,6 +63,7 @@ class Judge:
     def __init__(self, *, ttl_seconds: float = 900.0, capacity: int = 4096, runbook_url: str = RUNBOOK_URL) -> None:
         self._ledger = Ledger(ttl_seconds=ttl_seconds, capacity=capacity)
         self._models: dict[int, ModelMemory] = {}
+        self._costs = CostHistory()
         self._runbook_url = runbook_url.rstrip("/")
 
     @property
@@ -88,15 +91,35 @@ class Judge:
         return Verdict()
 
     def forget(self, model_id: int) -> None:
-        """Drop everything about a model."""
-        self._models.pop(model_id, None)
+        """Drop everything about a model but what its release costs."""
+        model = self._models.pop(model_id, None)
+        if model is not None:
+            self._costs.keep(model.attached, model.costs)
         self._ledger.forget(model_id)
+
+    def compare(self, references: Mapping[str, Reference]) -> None:
+        """Hold costs to these pinned releases, by model, from now on."""
+        self._costs.adopt(references)
+        for model in self._models.values():
+            model.costs.compare(self._costs.pinned(model.attached))
+
+    def costs(self) -> dict[tuple[str, str], SavedCosts]:
+        """What is usual of each release, by model and version."""
+        for model in self._models.values():
+            self._costs.keep(model.attached, model.costs)
+        return self._costs.known()
+
+    def recall(self, saved: Iterable[SavedRelease]) -> None:
+        """Go on with the costs of these releases; call it before the first observation."""
+        self._costs.recall(saved)
 
     def _attach(self, attached: ModelAttached) -> Verdict:
         hits = list(deviations(attached.deviations))
         model = self._models.get(attached.model_id)
         if model is None:
-            model = self._models[attached.model_id] = ModelMemory(attached)
+            model = self._models[attached.model_id] = ModelMemory(attached, costs=self._costs.watch(attached))
+        elif attached.machine != model.attached.machine:
+            model.costs = self._costs.watch(attached)
         self._ledger.break_strides(attached.model_id)
         model.attached = attached
         model.table_rows = attached.profile.table_rows

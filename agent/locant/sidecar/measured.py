@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from locant.sidecar.references import LayerEntropy, Lengths, Reference, Sum
-from locant.sidecar.saved import SavedDrift, SavedRelease
+from locant.sidecar.references import LayerEntropy, Lengths, PassTime, PinnedCost, Reference, Sum
+from locant.sidecar.saved import SavedCosts, SavedDrift, SavedRelease
 from locant_slo.catalogue.metrics import SEQUENCE_LENGTH
 
 _LAST_SECONDS = 253_402_300_799
@@ -22,6 +22,7 @@ def reference_of(saved: SavedRelease) -> Reference:
         canary=dict(saved.canary.latest),
         loss={bucket: Sum(total=total, count=count) for bucket, (total, count) in saved.canary.loss.items()},
         entropy={index: LayerEntropy(totals=one.totals, rows=one.rows) for index, one in saved.entropy.items()},
+        costs=_costs(saved.costs),
     )
 
 
@@ -30,6 +31,16 @@ def _lengths(drift: SavedDrift) -> Lengths | None:
     if not any(drift.all_counts) or len(drift.all_counts) != len(SEQUENCE_LENGTH.buckets) + 1:
         return None
     return Lengths(counts=drift.all_counts, sum_tokens=drift.all_tokens)
+
+
+def _costs(costs: SavedCosts | None) -> PinnedCost | None:
+    if costs is None:
+        return None
+    passes = tuple(
+        PassTime(phase=phase, rows=rows, tokens_step=tokens, cache_step=cached, seconds=seconds)
+        for phase, rows, tokens, cached, seconds in costs.seconds
+    )
+    return PinnedCost(machine=costs.machine, passes=passes, cache_bytes_per_token=costs.cache_bytes_per_token)
 
 
 def _moment(unix_seconds: float | None) -> datetime | None:

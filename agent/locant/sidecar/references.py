@@ -45,6 +45,24 @@ class LayerEntropy(_Closed):
     rows: Count
 
 
+class PassTime(_Closed):
+    """How long a pass of one kind takes. A step is a quarter of an octave of tokens; -1 for none."""
+
+    phase: str
+    rows: Count
+    tokens_step: int
+    cache_step: int
+    seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class PinnedCost(_Closed):
+    """Time per pass, which holds on machines of one kind, and bytes per token and sequence that caches grow by."""
+
+    machine: str
+    passes: tuple[PassTime, ...] = ()
+    cache_bytes_per_token: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+
 class Reference(_Closed):
     """One model's reference release. A part that was not measured is None or empty, and nothing is compared with it.
 
@@ -58,6 +76,7 @@ class Reference(_Closed):
     canary: dict[str, bool] = {}
     loss: dict[str, Sum] = {}
     entropy: dict[int, LayerEntropy] = {}
+    costs: PinnedCost | None = None
 
 
 class References(_Closed):

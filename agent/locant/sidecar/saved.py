@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from locant_slo.findings import Finding
 
-PARTS = ("lengths", "canary", "loss", "entropy")
+PARTS = ("lengths", "canary", "loss", "entropy", "costs")
 """What of a release's statistics a reference keeps."""
 
 
@@ -46,6 +46,20 @@ class SavedCanary:
 
 
 @dataclass(frozen=True, slots=True)
+class SavedCosts:
+    """Seconds that a pass of each kind took on `machine` (phase, rows, steps of tokens and of cache length; then the
+    seconds), and bytes per token and sequence that caches grew by."""
+
+    machine: str = ""
+    seconds: tuple[tuple[str, int, int, int, float], ...] = ()
+    cache_bytes_per_token: float | None = None
+
+    def on(self, machine: str) -> SavedCosts:
+        """What of it holds there: times say nothing on another kind of machine, bytes do."""
+        return self if machine and machine == self.machine else replace(self, machine=machine, seconds=())
+
+
+@dataclass(frozen=True, slots=True)
 class SavedRelease:
     """One release of one model; `time` is when it was last under watch, `since` when counting began, Unix seconds."""
 
@@ -56,6 +70,7 @@ class SavedRelease:
     canary: SavedCanary
     entropy: dict[int, SavedLayer]
     since: float | None = None
+    costs: SavedCosts | None = None
 
 
 @dataclass(frozen=True, slots=True)

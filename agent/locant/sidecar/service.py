@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import Protocol
 
 from locant.observation import Detached, ModelAttached, Observation
-from locant.sidecar.accountant import Books, Deltas, KnownCheck, Verdict, drops
+from locant.sidecar.accountant import Books, Deltas, KnownCheck, drops
 from locant.sidecar.attendance import Attendance
 from locant.sidecar.checks import KNOWN_CHECKS
 from locant.sidecar.config import AgentConfig
+from locant.sidecar.judging import Judging
 from locant.sidecar.kept.keeper import Keeper
 from locant.sidecar.references import References
 from locant.sidecar.saved import SavedState
@@ -33,16 +33,6 @@ _OK, _ERROR = OUTCOME.values
 _AHEAD_SECONDS = 60.0
 """How far a probe's clock may run ahead: its time drives what is forgotten, and that of other models with it."""
 _, _DRAIN, _JUDGE, _SNAPSHOT = STAGE.values
-
-
-class Judging(Protocol):
-    """Whatever turns one observation into a verdict."""
-
-    def judge(self, observation: Observation) -> Verdict:
-        """What is wrong with it."""
-
-    def forget(self, model_id: int) -> None:
-        """Drop everything about a model."""
 
 
 class Agent:
@@ -81,6 +71,7 @@ class Agent:
         findings = FindingLog(config.finding_capacity)
         self._store = Store(started_at=self._started_at, series_limit=config.series_limit, findings=findings)
         self._books = Books(self._store, config, references or References(), objectives or {}, checks)
+        self._adopt(references or References())
         self._introduce()
 
     def ingest(self, observations: Iterable[Observation]) -> None:
@@ -121,12 +112,12 @@ class Agent:
         with self._lock:
             now = self._clock()
             self._books.refresh(now)
-            references = self._books.measured(now)
+            references = self._books.measured(now, self._judge.costs())
         if references is None:
             raise ConfigError(f"{path}: nothing was measured yet; serve traffic or run the canary, then pin")
         references.save(path)
         with self._lock:
-            self._books.adopt(references)
+            self._adopt(references)
 
     def reconfigure(self, config: AgentConfig, references: References | None = None) -> None:
         """Go on with another configuration, and other references where given. Counters keep counting."""
@@ -135,17 +126,18 @@ class Agent:
             self._silent_seconds = config.silent_model_seconds
             self._books.reconfigure(config)
             if references is not None:
-                self._books.adopt(references)
+                self._adopt(references)
 
     def saved(self) -> SavedState:
         """What outlives this process: statistics of releases and findings."""
         with self._lock:
-            return SavedState(self._books.saved(self._clock()), self._store.findings())
+            return SavedState(self._books.saved(self._clock(), self._judge.costs()), self._store.findings())
 
     def restore(self, state: SavedState) -> None:
         """Go on where an earlier process left; call it before the first observation."""
         with self._lock:
             self._books.restore(state.releases)
+            self._judge.recall(state.releases)
             for finding in state.findings:
                 self._store.recall(finding)
 
@@ -163,6 +155,10 @@ class Agent:
             for outcome, total in ((_OK, ok), (_ERROR, errors)):
                 news = self._channel.take(f"{exporter} {outcome}", total)
                 self._store.add(metrics.EXPORTS, (exporter, outcome), news)
+
+    def _adopt(self, references: References) -> None:
+        self._books.adopt(references)
+        self._judge.compare(references.models)
 
     def _introduce(self) -> None:
         self._store.set(metrics.BUILD_INFO, (metadata.version("locant"),), 1)

@@ -8,7 +8,12 @@ from dataclasses import replace
 import pytest
 from checks_facts import ROPE, alerts, facts, judge_of, row
 
+from locant.observation import Detached, ModelAttached
 from locant.sidecar.costs import LatencyWatch
+from locant.sidecar.judge import Judge
+from locant.sidecar.measured import reference_of
+from locant.sidecar.references import Reference
+from locant.sidecar.saved import SavedCanary, SavedCosts, SavedDrift, SavedRelease
 
 PER_TOKEN = 512
 CACHING = replace(ROPE, cache_bytes_per_token=PER_TOKEN)
@@ -120,3 +125,118 @@ class TestTime:
                 now += every_seconds
                 call = facts(row(1, 64), number=number, duration_seconds=seconds)
                 assert watch.take(replace(call, time=now)) is None
+
+
+HERE, ELSEWHERE = "1 x H100 + EPYC", "1 x A10 + Xeon"
+
+
+def introduced(version, machine=HERE, model_id=1):
+    return ModelAttached(model_id, 0.0, "chat", version, CACHING, machine=machine)
+
+
+def lived(
+    judge, version, seconds, *, machine=HERE, count=900, bytes_per_token=PER_TOKEN, start=0.0, tokens=64, model_id=1
+):
+    """A release's decode steps, one each four seconds: what was found, and the pinned release it was compared with."""
+    found = set()
+    judge.judge(introduced(version, machine, model_id))
+    for number in range(1, count + 1):
+        held = tokens + number % 4
+        call = facts(
+            row(1, held), number=number, duration_seconds=seconds(number), cache_bytes=bytes_per_token * (held + 1)
+        )
+        call = replace(call, cache_id=1 + number // 4, time=start + number * 4.0, model_id=model_id)
+        found |= {(one.check, one.evidence.get("pinned_version")) for one in judge.judge(call).findings}
+    return found
+
+
+def pinned(machine=HERE, **life):
+    """A reference of release r1, as an agent would pin it."""
+    judge = Judge()
+    assert not lived(judge, "r1", noisy_base(0), machine=machine, **life)
+    drift = SavedDrift(1.0, 1.0, (), (), (), 0)
+    canary = SavedCanary({}, None, (), (), {})
+    costs = judge.costs()["chat", "r1"]
+    return {"chat": reference_of(SavedRelease("chat", "r1", 1.0, drift, canary, {}, costs=costs))}
+
+
+def noisy_base(seed, base=0.01):
+    noise = noisy(seed)
+    return lambda n: noise(base)
+
+
+class TestBesideAPinnedRelease:
+    def test_one_that_was_slow_from_its_first_pass_is_reported_with_the_release_it_is_slower_than(self):
+        judge = Judge()
+        judge.compare(pinned())
+        assert lived(judge, "r2", noisy_base(1, 0.02)) == {("passes_slower", "r1")}
+
+    @pytest.mark.parametrize("seed", range(2))
+    def test_one_of_the_same_speed_is_left_alone(self, seed):
+        judge = Judge()
+        judge.compare(pinned())
+        assert not lived(judge, "r2", noisy_base(seed + 10), count=3000)
+
+    def test_busy_hours_that_cost_a_fifth_are_left_alone(self):
+        judge, noise = Judge(), noisy(3)
+        judge.compare(pinned())
+        assert not lived(judge, "r2", lambda n: noise(0.012 if n // 300 % 2 else 0.01), count=3000)
+
+    @pytest.mark.parametrize(("then", "now"), [(HERE, ELSEWHERE), (HERE, ""), ("", ""), (HERE, "x" * 600)])
+    def test_times_of_another_or_an_unknown_machine_are_not_compared(self, then, now):
+        judge = Judge()
+        judge.compare(pinned(then))
+        assert not lived(judge, "r2", noisy_base(1, 0.02), machine=now)
+
+    @pytest.mark.parametrize("machine", [HERE, ELSEWHERE])
+    def test_a_cache_twice_as_wide_from_the_start_is_reported_on_any_machine(self, machine):
+        judge = Judge()
+        judge.compare(pinned())
+        found = lived(judge, "r2", noisy_base(1), machine=machine, bytes_per_token=2 * PER_TOKEN)
+        assert found == {("cache_grows_faster", "r1")}
+
+    def test_a_reference_without_costs_compares_nothing(self):
+        judge = Judge()
+        judge.compare({"chat": Reference(model_version="r1")})
+        assert not lived(judge, "r2", noisy_base(1, 0.02))
+
+    def test_a_reference_that_comes_later_is_compared_with_from_then_on(self):
+        judge = Judge()
+        assert not lived(judge, "r2", noisy_base(1, 0.02))
+        judge.compare(pinned())
+        assert lived(judge, "r2", noisy_base(2, 0.02), start=1e5) == {("passes_slower", "r1")}
+
+    def test_a_model_that_moves_to_another_machine_is_not_held_to_times_of_the_first(self):
+        judge = Judge()
+        judge.compare(pinned())
+        assert not lived(judge, "r2", noisy_base(1), count=400)
+        assert not lived(judge, "r2", noisy_base(1, 0.02), machine=ELSEWHERE, start=1e5)
+
+
+class TestAcrossRestarts:
+    def test_what_a_release_costs_outlives_its_probes(self):
+        judge = Judge()
+        lived(judge, "r1", noisy_base(1))
+        before = judge.costs()
+        judge.judge(Detached(1, 4000.0))
+        assert judge.costs() == before
+        assert len(before["chat", "r1"].seconds) == 1
+        assert before["chat", "r1"].cache_bytes_per_token == PER_TOKEN
+
+    def test_a_release_that_came_back_slower_is_told_by_what_was_saved_of_it(self):
+        drift, canary = SavedDrift(1.0, 1.0, (), (), (), 0), SavedCanary({}, None, (), (), {})
+        first, again = Judge(), Judge()
+        lived(first, "r1", noisy_base(1))
+        again.recall([SavedRelease("chat", "r1", 1.0, drift, canary, {}, costs=first.costs()["chat", "r1"])])
+        assert lived(again, "r1", noisy_base(2, 0.02)) == {("passes_slower", None)}
+
+    def test_replicas_add_to_what_is_known_of_their_release(self):
+        judge = Judge()
+        lived(judge, "r1", noisy_base(1))
+        lived(judge, "r1", noisy_base(2), tokens=512, model_id=2)
+        assert [one[3] for one in judge.costs()["chat", "r1"].seconds] == [24, 36]
+
+    def test_times_that_are_no_numbers_are_never_saved(self):
+        judge = Judge()
+        lived(judge, "r1", lambda n: float("inf"))
+        assert judge.costs() == {("chat", "r1"): SavedCosts(HERE, (), PER_TOKEN)}

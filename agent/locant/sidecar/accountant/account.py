@@ -25,8 +25,6 @@ from locant.sidecar.accountant.lengths import NewSequence, PrefillTracker, told
 from locant.sidecar.accountant.steps import StepBook
 from locant.sidecar.accountant.subject import Subject
 from locant.sidecar.accountant.traffic import traffic
-from locant.sidecar.measured import reference_of
-from locant.sidecar.references import Reference
 from locant.sidecar.saved import SavedRelease
 from locant.sidecar.store import Batch, Update, add, put
 from locant_slo.catalogue import metrics
@@ -88,10 +86,6 @@ class Account:
     def focus(self) -> tuple[int, int] | None:
         """Layer and head of the heat map."""
         return self._heads.focus
-
-    def measured(self, now: float) -> Reference:
-        """What this release looked like so far, as a reference for later ones."""
-        return reference_of(self.saved(now))
 
     def saved(self, now: float) -> SavedRelease:
         """What of this release outlives the agent's process."""

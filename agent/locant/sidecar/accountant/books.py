@@ -10,8 +10,9 @@ from locant.sidecar.accountant.account import Account
 from locant.sidecar.accountant.birth import KnownCheck, counters_at_zero, identity
 from locant.sidecar.accountant.subject import Subject
 from locant.sidecar.config import AgentConfig
+from locant.sidecar.measured import reference_of
 from locant.sidecar.references import References
-from locant.sidecar.saved import SavedRelease
+from locant.sidecar.saved import SavedCosts, SavedRelease
 from locant.sidecar.store import Store
 from locant_slo.catalogue import ALL, Tier, metrics
 
@@ -96,22 +97,23 @@ class Books:
                 self._store.apply(account.live(now))
                 self._keep_heat_in_focus(account)
 
-    def measured(self, now: float) -> References | None:
+    def measured(self, now: float, costs: Mapping[Release, SavedCosts]) -> References | None:
         """The references with every model's replaced by what was measured; of two releases, the one attached last.
 
         None when nothing was measured of any.
         """
         references = self._references
         for account in sorted(self._accounts.values(), key=lambda one: one.subject.labels not in self._leaving):
-            references = references.with_model(account.subject.model, account.measured(now))
+            references = references.with_model(account.subject.model, reference_of(_priced(account.saved(now), costs)))
         return references if references is not self._references else None
 
-    def saved(self, now: float) -> tuple[SavedRelease, ...]:
+    def saved(self, now: float, costs: Mapping[Release, SavedCosts]) -> tuple[SavedRelease, ...]:
         """The statistics of every release, those included that left or were not seen again since the last start."""
         present = [account.saved(now) for account in self._accounts.values()]
         absent = [one for one in self._saved.values() if now - one.time <= _KEPT_SECONDS]
         absent.sort(key=lambda one: one.time, reverse=True)
-        return (*present, *absent[: max(0, _MOST_RELEASES - len(present))])
+        every = (*present, *absent[: max(0, _MOST_RELEASES - len(present))])
+        return tuple(_priced(one, costs) for one in every)
 
     def restore(self, saved: Iterable[SavedRelease]) -> None:
         """Have these ready for when their releases come under watch."""
@@ -152,3 +154,7 @@ class Books:
             while len(self._saved) > _MOST_RELEASES:
                 del self._saved[next(iter(self._saved))]
             self._store.forget_model(*release)
+
+
+def _priced(saved: SavedRelease, costs: Mapping[Release, SavedCosts]) -> SavedRelease:
+    return replace(saved, costs=costs.get((saved.model, saved.version)))
