@@ -129,6 +129,17 @@ def test_a_release_stays_while_one_of_its_probes_does() -> None:
     assert value(agent.snapshot(), metrics.SEQUENCES, "prefill", *OWN) == 2
 
 
+def test_a_release_that_leaves_takes_only_its_own_signs_of_life_along() -> None:
+    agent = agent_of()
+    agent.ingest([attached(1), attached(2, version="r2"), forward(row(5)), forward(row(5), model_id=2)])
+    assert set(values(agent.snapshot(), metrics.LAST_OBSERVATION)) == {OWN, (MODEL, "r2")}
+    agent.ingest([Detached(1, START), Detached(99, START)])
+    left = agent.snapshot()
+    assert set(values(left, metrics.LAST_OBSERVATION)) == {(MODEL, "r2")}
+    assert {labels[-1] for labels in values(left, metrics.WATCH_COVERAGE)} == {"r2"}
+    assert dropped(left, "decode_error") == 0  # nor is the goodbye of somebody unknown an error
+
+
 def test_findings_stay_readable_after_the_watch_closed() -> None:
     agent = agent_of(lambda observation: StubVerdict((finding(),)), config=AgentConfig(detach_grace_seconds=0))
     agent.ingest([attached(), Detached(1, START)])

@@ -30,6 +30,13 @@ def test_what_moved_stays_reported_until_the_request_ends():
     assert not alerts(judge.judge(facts(row(3), number=5)))
 
 
+def test_a_request_that_comes_back_to_its_positions_is_healthy_again():
+    judge = judge_of()
+    judge.judge(facts(row(5, start=20)))
+    assert alerts(judge.judge(facts(row(3, 5, start=90), number=2))) == {"offset_changed"}
+    assert not alerts(judge.judge(facts(row(1, 8, start=28), number=3)))
+
+
 def test_beams_may_change_places():
     judge = judge_of()
     judge.judge(facts(row(5, start=0), row(5, start=100)))
