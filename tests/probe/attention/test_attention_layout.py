@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -82,9 +84,10 @@ def test_a_request_opens_at_its_first_key_that_is_no_padding() -> None:
     known = context(1, 6, 0, key_request=request, key_padding=padding)
     assert lay_out(known, 6, every_row(1, 6)).opening.tolist() == [[1, 1, 1, 4, 4, 5]]
     assert lay_out(context(1, 6, 0, key_request=request), 6, every_row(1, 6)).opening.tolist() == [[0, 0, 0, 3, 3, 5]]
-    ahead = lay_out(context(1, 3, 3, key_request=request), 8, every_row(1, 3))
-    assert ahead.request is not None
-    assert ahead.request.tolist() == [[0, 0, 0, 1, 1, 2, -1, -1]]
+    for cached in 3, torch.tensor(3):
+        ahead = lay_out(context(1, 3, cached, key_request=request), 8, every_row(1, 3))
+        assert ahead.request is not None
+        assert ahead.request.tolist() == [[0, 0, 0, 1, 1, 2, -1, -1]]
 
 
 def test_columns_and_tokens_are_not_matched_where_the_cache_is_unknown_or_keys_are_fewer_than_queries() -> None:
@@ -100,4 +103,6 @@ def test_a_context_goes_to_a_device_with_all_its_tensors_and_stays_itself_where_
     assert here.on(torch.device("cpu")) is here
     there = here.on(torch.device("meta"))
     assert (there.key_padding.device.type, there.cached.device.type, there.key_request) == ("meta", "meta", None)
+    half = replace(here, cached=torch.tensor(2, device="meta")).on(torch.device("meta"))
+    assert half.key_padding.device.type == "meta"
     assert (there.batch, there.queries, there.seed) == (here.batch, here.queries, here.seed)

@@ -195,6 +195,18 @@ def test_nothing_is_said_where_columns_and_tokens_cannot_be_matched() -> None:
     assert set(judge(call, rows, lay_out(context, 5, rows), context, Geometry(2, True))[0].tolist()) == {ABSENT}
 
 
+@pytest.mark.parametrize(("own_mask", "said"), [(False, 1), (True, 0)])
+def test_a_key_beyond_the_window_that_only_some_rows_see_may_be_a_sink_in_a_mask_of_the_callers_own(
+    own_mask: bool, said: int
+) -> None:
+    visible = torch.zeros(1, 9, 9, dtype=torch.bool)
+    visible[0, 5, 2:6] = visible[0, 8, 6:9] = True  # by a window of three, row 5 sees one key too many, row 8 none
+    rows = Rows(None, torch.tensor([[5, 8]]), torch.ones(1, 2))
+    context = PassContext(1, 1, 9, None, None, None, True, 1, 0, own_mask=own_mask)
+    found = judge(Masked(visible, ~visible), rows, lay_out(context, 9, rows), context, Geometry(3, True))[0]
+    assert found[COLUMNS.index("window_excess")] == said
+
+
 @pytest.mark.parametrize(("queries", "said"), [(2, False), (3, True)])
 def test_three_rows_that_agree_are_a_window_and_two_are_not(queries: int, said: bool) -> None:
     back = torch.arange(6)[:, None] - torch.arange(6)

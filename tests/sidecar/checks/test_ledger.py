@@ -8,6 +8,8 @@ from checks_facts import LEARNED, ROPE, alerts, facts, judge_of, profile, row
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from locant.observation import ModelAttached
+
 
 def test_decoding_after_a_prompt_is_one_request():
     judge = judge_of()
@@ -96,11 +98,38 @@ def test_eviction_is_legal_and_a_rollback_that_forgets_positions_is_found_once_t
     assert alerts(rolling.judge(facts(row(4, 16, start=18), number=4))) == {"offset_changed"}
 
 
-def test_behind_lost_passes_nothing_is_held_against_a_request():
+def test_a_cache_that_evicts_now_and_then_may_grow_back_to_where_it_was_full_and_no_further():
     judge = judge_of()
     judge.judge(facts(row(10)))
-    assert not alerts(judge.judge(facts(row(1, 12, start=40), number=5)))
-    assert alerts(judge.judge(facts(row(1, 13, start=60), number=6))) == {"offset_changed"}
+    judge.judge(facts(row(4, 10), number=2))
+    for step, held in enumerate((10, 11, 12, 10, 11, 12, 13, 14)):  # 14 were held when it first evicted
+        assert not alerts(judge.judge(facts(row(1, held, start=14 + step), number=3 + step))), held
+    assert alerts(judge.judge(facts(row(1, 15, start=22), number=11))) == {"offset_changed"}
+
+
+def test_behind_lost_passes_nothing_is_held_against_a_request_but_where_it_was_found_again():
+    for start, found in ((41, set()), (60, {"offset_changed"})):
+        judge = judge_of()
+        judge.judge(facts(row(10)))
+        assert not alerts(judge.judge(facts(row(1, 12, start=40), number=5)))
+        assert alerts(judge.judge(facts(row(1, 13, start=start), number=6))) == found
+
+
+def test_a_fault_in_the_middle_of_a_long_decode_is_held_against_the_last_step_and_not_against_the_first():
+    judge = judge_of()
+    judge.judge(facts(row(5)))
+    for step in range(6):
+        assert not alerts(judge.judge(facts(row(1, 5 + step), number=2 + step)))
+    assert alerts(judge.judge(facts(row(1, 11, start=50), number=8))) == {"offset_changed"}
+
+
+def test_rows_that_all_come_from_one_prompt_are_held_against_it():
+    judge = judge_of()
+    judge.judge(facts(row(5)))
+    assert not alerts(judge.judge(facts(row(1, 5), row(1, 5), number=2)))
+    judge = judge_of()
+    judge.judge(facts(row(5)))
+    assert alerts(judge.judge(facts(row(1, 5, start=9), row(1, 5, start=9), number=2))) == {"offset_changed"}
 
 
 def test_a_slot_with_a_masked_past_serves_a_new_request():
@@ -117,6 +146,20 @@ def test_ids_follow_a_request_into_another_cache():
     assert not alerts(judge.judge(facts(row(1, 5), number=2, cache_id=9, request_ids=("a",))))
     moved = facts(row(1, 6, start=9), number=3, cache_id=11, request_ids=("a",))
     assert alerts(judge.judge(moved)) == {"offset_changed"}
+
+
+def test_an_id_that_nobody_told_is_followed_by_its_cache_and_a_forgotten_models_ids_are_forgotten_alone():
+    judge = judge_of()
+    judge.judge(ModelAttached(2, 0.0, "other", "1", ROPE))
+    judge.judge(facts(row(5)))
+    assert alerts(judge.judge(facts(row(1, 5, start=9), number=2, request_ids=("a",)))) == {"offset_changed"}
+    for model in 1, 2:
+        judge.judge(facts(row(5), number=3, model_id=model, cache_id=20 + model, request_ids=("b",)))
+    judge.forget(1)
+    judge.judge(ModelAttached(1, 0.0, "model", "1", ROPE))
+    after = {"number": 4, "cache_id": 30, "request_ids": ("b",)}
+    assert not alerts(judge.judge(facts(row(1, 5, start=9), model_id=1, **after)))
+    assert alerts(judge.judge(facts(row(1, 5, start=9), model_id=2, **after))) == {"offset_changed"}
 
 
 def test_images_may_move_positions_and_text_behind_them_may_not():
