@@ -13,6 +13,9 @@ from pathlib import Path
 from locant_slo.errors import ConfigError, MachineError
 from locant_slo.spec import Spec
 
+_LOADED = ("rules", "kubernetes", "rollouts")
+"""Folders that a Prometheus or a cluster reads whole."""
+
 
 def compile_all(specs: Sequence[Spec]) -> dict[str, str]:
     """Every generated file by its path below the output folder: rules, tests, routing, boards, rollouts, runbooks."""
@@ -51,6 +54,15 @@ def _dashboards(specs: Sequence[Spec]) -> dict[str, str]:
 
     boards = ((f"dashboards/{spec.service}-{name}", board) for spec in specs for name, board in build(spec).items())
     return {path: json.dumps(board, indent=2, ensure_ascii=False) + "\n" for path, board in boards}
+
+
+def left_behind(files: Mapping[str, str], folder: Path) -> list[Path]:
+    """Generated rules and objects in the folder that `files` has no more: whoever loads the folder loads them too."""
+    from locant_alerts.text import HEADER
+
+    found = (path for part in _LOADED for path in sorted((folder / part).glob("*.yaml")) if path.is_file())
+    strangers = [path for path in found if path.relative_to(folder).as_posix() not in files]
+    return [path for path in strangers if path.read_bytes().startswith(HEADER.encode())]
 
 
 def write_all(files: Mapping[str, str], folder: Path) -> None:

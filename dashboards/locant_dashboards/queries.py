@@ -25,6 +25,10 @@ CHOSEN: Mapping[str, str] = {label.name: f"~${label.name}" for label in RELEASE}
 """What the board's variables select."""
 
 
+OUR_VARIABLES = frozenset({"datasource", "hourly_price", la.LAYER.name, la.HEAD.name})
+"""What the boards' own variables are called, beside model and release."""
+
+
 @dataclass(frozen=True, slots=True)
 class Queries:
     """The queries of one service: everything is narrowed by its spec's selector and by the board's variables."""
@@ -104,7 +108,12 @@ def extra_groups(spec: Spec) -> tuple[str, ...]:
 
 def chosen_groups(spec: Spec) -> dict[str, str]:
     """What the board's variables select of those."""
-    return {label: f"~${label}" for label in extra_groups(spec)}
+    return {label: f"~${variable_of(label)}" for label in extra_groups(spec)}
+
+
+def variable_of(label: str) -> str:
+    """The name of a group label's variable: its own, where no variable of the boards has it."""
+    return f"group_{label}" if label in OUR_VARIABLES else label
 
 
 def spelled(matchers: Mapping[Label, str] | None) -> dict[str, str]:

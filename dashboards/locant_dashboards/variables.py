@@ -8,7 +8,7 @@ from grafanalib import core as G  # noqa: N812
 
 from locant_dashboards.costs import HOURLY_PRICE
 from locant_dashboards.grafana import DATASOURCE, PromTarget
-from locant_dashboards.queries import CHOSEN, RELEASE, Queries, extra_groups, legend
+from locant_dashboards.queries import CHOSEN, RELEASE, Queries, extra_groups, legend, variable_of
 from locant_slo import names, promql
 from locant_slo.catalogue import Label, metrics
 from locant_slo.catalogue import labels as la
@@ -35,7 +35,10 @@ def release(spec: Spec) -> list[G.Template]:
 def groups(spec: Spec) -> list[G.Template]:
     """The values on show of every other label that has budgets of its own; everything at first."""
     budgets = promql.selector(names.BUDGET_REMAINING, {names.SERVICE: spec.service})
-    return [_label_values(label, budgets, label.replace("_", " ").capitalize()) for label in extra_groups(spec)]
+    return [
+        _label_values(label, budgets, label.replace("_", " ").capitalize(), called=variable_of(label))
+        for label in extra_groups(spec)
+    ]
 
 
 def focus(q: Queries) -> list[G.Template]:
@@ -77,11 +80,13 @@ def _config_hash() -> Label:
     return next(label for label in metrics.MODEL_INFO.labels if label.name == "config_hash")
 
 
-def _label_values(label: Label | str, selector: str, title: str, sort: int = _ALPHABETIC) -> G.Template:
+def _label_values(
+    label: Label | str, selector: str, title: str, sort: int = _ALPHABETIC, *, called: str = ""
+) -> G.Template:
     name = label if isinstance(label, str) else label.name
     query = f"label_values({selector}, {name})"
     return G.Template(
-        name=name,
+        name=called or name,
         label=title,
         query={"qryType": 1, "query": query, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
         dataSource=dict(DATASOURCE),

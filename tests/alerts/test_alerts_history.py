@@ -199,6 +199,7 @@ class TestIncidentFile:
         ("text", "words"),
         [
             ("start\n1\n", "column end is missing; write start,end"),
+            ("start,end\n", "has no line below its head"),
             ("start,end\n9,3\n", "line 2: the incident ends before it starts"),
             ("start,end\nnoon,3\n", "line 2: start: 'noon' is no moment"),
             ("start,end\n9\n", "line 2: end: '' is no moment"),

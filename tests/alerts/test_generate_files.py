@@ -114,3 +114,24 @@ class TestCommandLine:
         result = CliRunner().invoke(cli, ["generate", "-f", str(bad), "-o", str(tmp_path / "out")])
         assert isinstance(result.exception, LocantError)
         assert not (tmp_path / "out").exists()
+
+
+def test_what_an_earlier_run_left_is_named_and_left_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = "version: locant/v1\nservice: {}\nobjectives: [{{name: a, indicator: length_drift, target: 0.99}}]\n"
+    for service in ("chat", "search"):
+        Path("slo.yaml").write_text(text.format(service))
+        found = CliRunner().invoke(cli, ["generate"], catch_exceptions=False)
+        Path("out/rules/own.rules.yaml").write_text("groups: []\n")
+    notes = [line for line in found.stderr.splitlines() if line.startswith("note: ")]
+    assert {line.split(": ")[1] for line in notes} >= {"out/rules/chat.rules.yaml", "out/kubernetes/chat-rules-1.yaml"}
+    assert not any("own" in line or "search" in line for line in notes)
+    assert Path("out/rules/chat.rules.yaml").exists()
+
+
+def test_warnings_say_which_of_several_services_they_are_about(tmp_path):
+    text = "version: locant/v1\nservice: {0}\nselector: {{job: {0}}}\n"
+    text += "objectives: [{{name: a, indicator: length_drift, target: 0.99}}]\n"
+    (tmp_path / "slo.yaml").write_text("---\n".join(text.format(service) for service in ("chat", "search")))
+    found = CliRunner().invoke(cli, ["check", "-f", str(tmp_path / "slo.yaml")], catch_exceptions=False)
+    assert [line.split(": ")[2] for line in found.stderr.splitlines()] == ["chat", "search"]

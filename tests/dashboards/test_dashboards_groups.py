@@ -46,3 +46,12 @@ def test_boards_of_a_service_that_no_probe_watches_ask_for_its_objectives_alone(
         assert asked
         assert not [expr for expr in asked if "locant_" in expr]
         assert {item["name"] for item in board["templating"]["list"]} == {"datasource", "model"}
+
+
+def test_a_group_label_that_is_called_like_a_variable_of_ours_has_one_of_its_own():
+    content = {"version": "locant/v1", "service": "chat", "retention": "40d"}
+    grouped = {"name": "a", "indicator": EVENTS, "target": 0.99, "group_by": ["layer"]}
+    for board in build(parse_spec(yaml.safe_dump(content | {"objectives": [grouped]}), "slo.yaml")).values():
+        variables = [item["name"] for item in board["templating"]["list"]]
+        assert len(variables) == len(set(variables))
+        assert "group_layer" in variables

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from locant.commands.checking import check_syntax, live_warnings
 from locant.commands.inputs import SPEC_FILE, report_warnings
 from locant.kubernetes.sidecar import CONFIG_MAP, IMAGE, Injection
+
+if TYPE_CHECKING:
+    from locant_slo.load import Diagnostic
+    from locant_slo.spec import Spec
 
 FILES, KUBERNETES = "files", "kubernetes"
 
@@ -25,9 +31,9 @@ def generate(target: str, path: str, output: str | None, containers: tuple[str, 
     locant generate kubernetes: the same for the Prometheus operator and Grafana's sidecar container, and the agent to
     put beside models, as one folder for kubectl apply -k.
     """
-    from locant.generate import compile_all, write_all
+    from locant.generate import compile_all, left_behind, write_all
     from locant.kubernetes.cluster import cluster_files
-    from locant_slo.load import diagnose, load_specs
+    from locant_slo.load import load_specs
 
     specs = load_specs(Path(path))
     check_syntax(path, specs)
@@ -35,9 +41,11 @@ def generate(target: str, path: str, output: str | None, containers: tuple[str, 
         files = cluster_files(specs, Injection(image=image, containers=containers, config_map=CONFIG_MAP))
     else:
         files = compile_all(specs)
-    report_warnings([warning for spec in specs for warning in diagnose(spec, path)])
+    report_warnings(_warnings(path, specs))
     folder = output or {FILES: "out"}.get(target, target)
     write_all(files, Path(folder))
+    for old in left_behind(files, Path(folder)):
+        click.echo(f"note: {old}: was generated once and not now; delete it, unless another spec makes it", err=True)
     click.echo(f"wrote {len(files)} files to {folder}")
 
 
@@ -48,11 +56,11 @@ def generate(target: str, path: str, output: str | None, containers: tuple[str, 
 def check(path: str, config: str | None, url: str | None) -> None:
     """Say whether a spec and a configuration hold, without writing anything."""
     from locant.generate import compile_all
-    from locant_slo.load import diagnose, load_specs
+    from locant_slo.load import load_specs
 
     specs = load_specs(Path(path))
     check_syntax(path, specs)
-    warnings = [warning for spec in specs for warning in diagnose(spec, path)]
+    warnings = _warnings(path, specs)
     warnings += live_warnings(path, specs, url) if url else []
     files = compile_all(specs)
     report_warnings(warnings)
@@ -62,3 +70,11 @@ def check(path: str, config: str | None, url: str | None) -> None:
 
         load_config(Path(config))
         click.echo(f"{config}: holds")
+
+
+def _warnings(path: str, specs: Sequence[Spec]) -> list[Diagnostic]:
+    """What is doubtful in each, with the service where there are several."""
+    from locant_slo.load import diagnose
+
+    where = {spec.service: path if len(specs) == 1 else f"{path}: {spec.service}" for spec in specs}
+    return [warning for spec in specs for warning in diagnose(spec, where[spec.service])]

@@ -62,14 +62,17 @@ def read_incidents(path: Path, start_seconds: float, step_seconds: int, steps: i
 def _rows(path: Path, columns: str, needed: set[str]) -> Sequence[Mapping[str, str]]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows, head = list(reader), reader.fieldnames or ()
     except OSError as error:
         raise MachineError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"{path}: this is no CSV of UTF-8 text ({error}); write {columns}") from error
-    missing = needed - set(rows[0] if rows else ())
+    missing = needed - set(head)
     if missing:
         raise ConfigError(f"{path}: column {sorted(missing)[0]} is missing; write {columns}")
+    if not rows:
+        raise ConfigError(f"{path}: has no line below its head; write one for each step, or leave the file out")
     return rows
 
 
