@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from locant.observation import Observation
+from locant.pushers import pushers
 from locant.sidecar.config import AgentConfig
 from locant.sidecar.judge import Judge
 from locant.sidecar.kept.keeper import Keeper
@@ -20,9 +21,8 @@ from locant.sidecar.state_file import StateWriter, load_state
 from locant.sidecar.usage import own_usage
 from locant.wire.receiver import Receiver
 from locant_exporters.http import Server, serve
-from locant_exporters.otlp import OtlpPusher
 from locant_exporters.web_config import load_web_config
-from locant_slo.catalogue.labels import BY_OTLP, BY_SCRAPE, TO_SNAPSHOTS, TO_STATE
+from locant_slo.catalogue.labels import BY_SCRAPE, TO_SNAPSHOTS, TO_STATE
 from locant_slo.errors import LocantError
 
 _log = logging.getLogger(__name__)
@@ -40,6 +40,9 @@ _FIXED = (
     "socket_allowed_uids",
     "otlp_endpoint",
     "otlp_interval_seconds",
+    "mlflow_run_id",
+    "wandb_run_id",
+    "tracker_interval_seconds",
     "state_path",
     "snapshot_path",
     "snapshot_limit_bytes",
@@ -75,6 +78,7 @@ class Daemon:
         keeper = Keeper(self._kept.offer, self._receiver.ask) if self._kept is not None else None
         references = load_references(config.reference_path)
         self._agent = Agent(config, Judge(), references=references, usage=own_usage, keeper=keeper)
+        self._pushers = pushers(config, self._agent.snapshot)
         self._state = StateWriter(config.state_path) if config.state_path is not None else None
         self._stopping = threading.Event()
         self._reloading = threading.Event()
@@ -103,17 +107,16 @@ class Daemon:
         with ExitStack() as closing:
             server = self._open_web()
             closing.callback(server.close)
-            pusher = self._otlp()
-            if pusher is not None:
+            for pusher in self._pushers.values():
                 closing.callback(pusher.close, _EXPORT_DEADLINE_SECONDS)
             self._receiver.open()
             closing.callback(self._finish)
-            if pusher is not None:
+            for pusher in self._pushers.values():
                 pusher.start()
             self._ticked = time.monotonic()
             announce(f"{server.scheme}://{self._host() or 'localhost'}:{server.port}/metrics")
             while not self._stopping.is_set():
-                self._go_on(server, pusher)
+                self._go_on(server)
 
     def _finish(self) -> None:
         """What was sent until now is read, kept and saved; exports and the page, which close after it, have it all."""
@@ -157,17 +160,17 @@ class Daemon:
         if changed:
             _log.warning("%s: changed, but takes effect at the next start only", ", ".join(changed))
 
-    def _go_on(self, server: Server, pusher: OtlpPusher | None) -> None:
+    def _go_on(self, server: Server) -> None:
         """One tick; what nobody foresaw is logged at most once a minute, and costs that tick alone."""
         try:
-            self._tick(server, pusher)
+            self._tick(server)
         except Exception:
             if time.monotonic() >= self._quiet_until:
                 self._quiet_until = time.monotonic() + _QUIET_SECONDS
                 _log.exception("a tick of the agent failed; going on")
             self._stopping.wait(_TICK_SECONDS)
 
-    def _tick(self, server: Server, pusher: OtlpPusher | None) -> None:
+    def _tick(self, server: Server) -> None:
         began = time.monotonic()
         self._found = 0
         self._receiver.poll(_TICK_SECONDS, self._take)
@@ -175,7 +178,7 @@ class Daemon:
         self._ticked = time.monotonic()
         if began >= self._next_tend:
             self._next_tend = began + _TEND_SECONDS
-            self._tend(server, pusher)
+            self._tend(server)
         if self._reloading.is_set():
             self._reloading.clear()
             self._obey_reload()
@@ -186,11 +189,11 @@ class Daemon:
         self._found += len(observations)
         self._agent.ingest(observations)
 
-    def _tend(self, server: Server, pusher: OtlpPusher | None) -> None:
+    def _tend(self, server: Server) -> None:
         """Once a second: what was lost on the way here, and how the exporters fare."""
         self._agent.note_channel(self._most_found, self._losses())
         self._most_found = 0
-        outcomes = {BY_SCRAPE: server.outcomes} | ({BY_OTLP: pusher.outcomes} if pusher is not None else {})
+        outcomes = {BY_SCRAPE: server.outcomes} | {name: pusher.outcomes for name, pusher in self._pushers.items()}
         for exporter, outcome in outcomes.items():
             self._agent.note_exports(exporter, outcome.ok, outcome.error, outcome.seconds)
         if self._kept is not None:
@@ -223,13 +226,4 @@ class Daemon:
             ready=self.readiness,
             reload=self.reload,
             web_config=load_web_config(path) if path is not None else None,
-        )
-
-    def _otlp(self) -> OtlpPusher | None:
-        if self._config.otlp_endpoint is None:
-            return None
-        return OtlpPusher(
-            self._agent.snapshot,
-            endpoint=self._config.otlp_endpoint,
-            interval_seconds=self._config.otlp_interval_seconds,
         )

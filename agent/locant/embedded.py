@@ -17,7 +17,7 @@ from locant.sidecar.kept.keeper import Keeper
 from locant.sidecar.kept.writer import writer_for
 from locant.sidecar.references import load_references
 from locant.sidecar.service import Agent
-from locant_slo.catalogue.labels import BY_SCRAPE, EXPORTER, TO_SNAPSHOTS
+from locant_slo.catalogue.labels import BY_SCRAPE, PUSHED, TO_SNAPSHOTS
 from locant_slo.errors import ConfigError
 from locant_slo.findings import Finding
 from locant_slo.snapshot import Snapshot
@@ -91,14 +91,15 @@ class EmbeddedAgent:
         return server
 
     def push(self, exporter: str, export: Callable[[Snapshot], object], interval_seconds: float = 15.0) -> None:
-        """Hand a snapshot to `export` every so often, from the background thread; counted as `exporter`.
+        """Hand a snapshot to `export` every so often and once at the end, from a thread; counted as `exporter`.
 
-        `exporter` is a value of the catalogue's label: triton, mlflow, wandb. Raises ConfigError for any other.
+        `exporter`: triton, mlflow or wandb. Raises ConfigError for any other, and for a second one of a name.
         """
-        if exporter not in EXPORTER.values:
-            raise ConfigError(f"exporter {exporter!r} is not known; choose one of {', '.join(EXPORTER.values)}")
-        self._pushes[exporter] = Push(self.snapshot, export, interval_seconds)
-        self.host.add_chore(self._pushes[exporter])
+        if exporter not in PUSHED:
+            raise ConfigError(f"exporter {exporter!r} is not known; choose one of {', '.join(PUSHED)}")
+        if exporter in self._pushes:
+            raise ConfigError(f"exporter {exporter!r} is pushed already; one agent has one of a name")
+        self._pushes[exporter] = Push(exporter, self.snapshot, lambda: export, interval_seconds).start()
 
     def pin_reference(self, path: str) -> None:
         """Write what was measured so far as the reference that later releases are compared with."""
@@ -109,6 +110,8 @@ class EmbeddedAgent:
         """Take every probe off, judge the rest, end the thread and stop serving. At exit this happens by itself."""
         atexit.unregister(self.close)
         self.host.close()
+        for push in self._pushes.values():
+            push.close(_CLOSE_SECONDS)
         if self._kept is not None:
             self._kept.close(_CLOSE_SECONDS)
         for server in self._servers:

@@ -1,7 +1,8 @@
-"""Windowed summaries into an MLflow run. Needs no import of MLflow: an `mlflow.MlflowClient` is passed in."""
+"""Windowed summaries into an MLflow run. `log_snapshot` and `MlflowRun` need no import of MLflow."""
 
 from __future__ import annotations
 
+import importlib
 from typing import Any, Protocol
 
 from locant_exporters.summary import FINDING_COLUMNS, summarise
@@ -31,3 +32,28 @@ def log_snapshot(
         client.log_metric(run_id, key, value, timestamp=milliseconds, step=step)
     table = {"columns": list(FINDING_COLUMNS), "data": [list(row) for row in summary.findings]}
     client.log_dict(run_id, table, f"locant/findings-{step}.json")
+
+
+class MlflowRun:
+    """One run, to be called with a snapshot at the end of each window: `agent.push("mlflow", MlflowRun(client, id))`.
+
+    A window that could not be logged is part of the next one.
+    """
+
+    def __init__(self, client: Client, run_id: str) -> None:
+        self._client = client
+        self._run_id = run_id
+        self._windows = 0
+        self._previous: Snapshot | None = None
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        """Log what happened since the last call that went well. Whatever MLflow raises is passed on."""
+        self._windows += 1
+        log_snapshot(self._client, self._run_id, snapshot, step=self._windows, previous=self._previous)
+        self._previous = snapshot
+
+
+def open_run(run_id: str) -> MlflowRun:
+    """The run in the store that MLflow's environment names: MLFLOW_TRACKING_URI, MLFLOW_TRACKING_TOKEN, ..."""
+    client = importlib.import_module("mlflow").MlflowClient()
+    return MlflowRun(client, run_id)

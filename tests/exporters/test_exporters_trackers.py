@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from locant_slo.errors import MachineError
 from locant_slo.snapshot import Family, Sample, Snapshot
 from support.real_servers import eventually
 from support.snapshots import AWKWARD, rich_snapshot
+from support.wandb_files import wandb_history
 
 GOOD = "locant/gpt2/r1/padding_attention/good_ratio"
 EVENTS = "locant/gpt2/r1/padding_attention/events"
@@ -58,6 +58,33 @@ class TestTheSummary:
         assert json.loads(str(cells["evidence"])) == {"padding_mass": 0.31, "layer": 4}
 
 
+class Store:
+    """Keeps what a client would send, or is gone."""
+
+    def __init__(self):
+        self.gone, self.metrics = False, []
+
+    def log_metric(self, run_id, key, value, timestamp, step):
+        if self.gone:
+            raise ConnectionError("the store is gone")
+        self.metrics.append((run_id, key, value, step))
+
+    def log_dict(self, run_id, dictionary, artifact_file):
+        pass
+
+
+def test_a_run_logs_windows_and_one_that_could_not_be_logged_is_part_of_the_next():
+    store = Store()
+    run = mlflow_sink.MlflowRun(store, "r7")
+    run(snapshot(100, 10))
+    store.gone = True
+    with pytest.raises(ConnectionError):
+        run(snapshot(130, 10))
+    store.gone = False
+    run(snapshot(150, 20))
+    assert [entry for entry in store.metrics if entry[1] == GOOD] == [("r7", GOOD, 0.9, 1), ("r7", GOOD, 0.8, 3)]
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own, of SQLAlchemy
 def test_mlflow_keeps_ratios_and_findings(tmp_path):
@@ -80,8 +107,9 @@ def test_wandb_keeps_ratios_and_findings(tmp_path, monkeypatch):
     settings = wandb.Settings(x_disable_stats=True, x_disable_meta=True, disable_git=True, console="off")
     monkeypatch.chdir(tmp_path)
     run = wandb.init(mode="offline", project="locant", dir=tmp_path, settings=settings)
-    wandb_sink.log_snapshot(run, snapshot(100, 10), step=1)
-    wandb_sink.log_snapshot(run, snapshot(150, 20), step=2, previous=snapshot(100, 10))
+    log = wandb_sink.WandbRun(run)
+    log(snapshot(100, 10))
+    log(snapshot(150, 20))
     run.finish()
     (log,) = tmp_path.rglob("*.wandb")
     eventually(lambda: len(wandb_history(log)) == 2)  # its writer may end a moment after finish()
@@ -91,28 +119,6 @@ def test_wandb_keeps_ratios_and_findings(tmp_path, monkeypatch):
     for table in tables:
         assert table["columns"] == list(FINDING_COLUMNS)
         assert [tuple(row) for row in table["data"]] == list(summarise(rich_snapshot()).findings)
-
-
-def wandb_history(path: Path) -> list[dict[str, float]]:
-    """Numbers of the history rows in an offline run's file: LevelDB's log format after a header of 7 bytes."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    data, offset, record, rows = path.read_bytes(), 7, b"", []
-    while offset + 7 <= len(data):
-        if 32_768 - offset % 32_768 < 7:  # no header fits into the rest of a block
-            offset += 32_768 - offset % 32_768
-            continue
-        _, length, kind = struct.unpack_from("<IHB", data, offset)
-        if offset + 7 + length > len(data):
-            break
-        record += data[offset + 7 : offset + 7 + length]
-        offset += 7 + length
-        if kind in (1, 4):  # a whole record, or the last piece of one
-            items = Record.FromString(record).history.item
-            values = {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in items}
-            rows += [{name: v for name, v in values.items() if isinstance(v, float)}] if values else []
-            record = b""
-    return rows
 
 
 def test_without_wandb_the_cure_is_a_sentence(monkeypatch):

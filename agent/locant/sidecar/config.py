@@ -83,6 +83,9 @@ class AgentConfig(BaseModel):
 
     otlp_endpoint: str | None = None
     otlp_interval_seconds: Seconds = 60.0
+    mlflow_run_id: str | None = None
+    wandb_run_id: str | None = None
+    tracker_interval_seconds: Seconds = 300.0
 
     @field_validator("web_listen_address")
     @classmethod

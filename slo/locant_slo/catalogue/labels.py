@@ -83,10 +83,12 @@ PART = Label(
 )
 STAGE = Label("stage", "where the time went", ("capture", "drain", "judge", "snapshot"))
 BY_SCRAPE, BY_OTLP, TO_STATE, TO_SNAPSHOTS = "prometheus", "otlp", "state", "snapshots"
+PUSHED = ("mlflow", "wandb", "triton")
+"""Exporters that an agent is given a callable for."""
 EXPORTER = Label(
     "exporter",
     "where the snapshot went; `state` is the file that outlives the agent, `snapshots` are passes kept for a finding",
-    (BY_SCRAPE, BY_OTLP, "mlflow", "wandb", "triton", TO_STATE, TO_SNAPSHOTS),
+    (BY_SCRAPE, BY_OTLP, *PUSHED, TO_STATE, TO_SNAPSHOTS),
 )
 LOOK = Label(
     "outcome",
