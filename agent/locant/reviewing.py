@@ -27,7 +27,7 @@ class Period:
 
     def grid(self, objectives: Sequence[Objective]) -> Grid:
         """Back over the longest window and the period before, in steps that count well and cost little."""
-        longest = max(2 * self.seconds, *(objective.window for objective in objectives))
+        longest = max(2 * self.seconds, *(objective.longest_window for objective in objectives))
         steps = math.ceil(longest / STEP_SECONDS)
         return Grid(self.end_seconds - steps * STEP_SECONDS, STEP_SECONDS, steps)
 

@@ -76,6 +76,11 @@ class Objective(Closed):
         return self.indicator.default_group if self.group_by is None else self.group_by
 
     @property
+    def longest_window(self) -> int:
+        """Seconds that its budget may reach back: a calendar's longest period is longer than the one reckoned with."""
+        return self.window if self.calendar is None else self.calendar.longest_seconds
+
+    @property
     def budget_group(self) -> tuple[str, ...]:
         """The labels that have a budget of their own: a new release, or another shard, does not buy a new one."""
         return tuple(name for name in self.group if name not in {la.MODEL_VERSION.name, *self.similar})

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from locant.cli import cli
+from locant.reviewing import Period
 from locant_alerts.document import render_html, render_markdown
 from locant_alerts.history import History
 from locant_alerts.replay import Traffic
@@ -83,13 +84,19 @@ class TestAccount:
 
     @pytest.mark.parametrize(
         ("period", "zone", "days"),
-        [("week", "UTC", 0), ("month", "UTC", 23), ("quarter", "America/New_York", 53 + 20 / 24)],
+        [("week", "UTC", 7), ("month", "UTC", 23), ("quarter", "America/New_York", 53 + 20 / 24)],
     )
     def test_a_calendar_budget_reaches_back_to_the_beginning_of_its_period(self, period, zone, days):
-        """The end is Monday, 2025-11-24 00:00 UTC; New York's quarter began on October 1 and left summer time since."""
+        """The end is Monday, 2025-11-24 00:00 UTC, when a week is over; New York's quarter left summer time."""
         calendar = {"period": period, "time_zone": zone}
         spec = make_spec({"name": "a", "indicator": "position_integrity", "target": 0.99, "calendar": calendar})
-        assert window_seconds(spec.objectives[0], END) == max(1, round(days * DAY))
+        assert window_seconds(spec.objectives[0], END) == round(days * DAY)
+
+    @pytest.mark.parametrize(("period", "days"), [("week", 7), ("month", 31), ("quarter", 92)])
+    def test_what_is_read_reaches_back_over_the_longest_period(self, period, days):
+        calendar = {"period": period, "time_zone": "Europe/Berlin"}
+        spec = make_spec({"name": "a", "indicator": "position_integrity", "target": 0.99, "calendar": calendar})
+        assert Period(60, END).grid(spec.objectives).start_seconds <= END - days * DAY
 
     def test_a_new_release_does_not_buy_a_new_budget(self):
         releases = [history(labels={"model": m, "model_version": v}) for m, v in (("a", "1"), ("b", "1"), ("a", "2"))]

@@ -108,7 +108,7 @@ def test_labels_of_a_second_document_of_a_service_move_to_its_objectives():
     (spec,) = specs_of(f"{SLOTH}---\n{other}")
     assert spec.labels == {"cluster": "north"}
     assert dict(spec.objectives[0].labels) == {"category": "availability"}
-    assert dict(spec.objectives[5].labels) == {"cluster": "south", "tuned": "True"}
+    assert dict(spec.objectives[5].labels) == {"cluster": "south", "tuned": "true"}
 
 
 def test_services_of_one_file_stand_side_by_side_and_no_probe_watches_them():

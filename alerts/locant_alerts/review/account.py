@@ -99,10 +99,13 @@ class Account:
 
 
 def window_seconds(objective: Objective, end_seconds: float) -> int:
-    """How far the objective's budget reaches back: over its rolling window, or to the beginning of the calendar's."""
+    """How far the objective's budget reaches back: over its rolling window, or to the beginning of the calendar's.
+
+    At the very end of a period it is that period: a review at midnight is of the month that is over.
+    """
     if objective.calendar is None:
         return objective.window
-    end = datetime.fromtimestamp(end_seconds, ZoneInfo(objective.calendar.time_zone))
+    end = datetime.fromtimestamp(end_seconds - 1, ZoneInfo(objective.calendar.time_zone))
     day = end.replace(hour=0, minute=0, second=0, microsecond=0)
     start = {
         "week": day - timedelta(days=day.weekday()),

@@ -144,7 +144,7 @@ class Place:
     def _labels(self, inside: Place, key: str) -> Iterator[tuple[str, str]]:
         for name, value in inside.content.items():
             inside.has(name)
-            text = ",".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
+            text = ",".join(map(_as_text, value)) if isinstance(value, list) else _as_text(value)
             plain = name if _LABEL.fullmatch(name) else re.sub(r"[^a-zA-Z0-9_]", "_", name)
             free = f"label_{plain}" if plain in RESERVED_LABELS or not _LABEL.fullmatch(plain) else plain
             if free != name:
@@ -152,6 +152,11 @@ class Place:
             if isinstance(value, (list, dict)):
                 inside.note(name, f"{show(value)} became the text {text!r}")
             yield free, text
+
+
+def _as_text(value: object) -> str:
+    """A label's value as the author wrote it: `true` is no Python there."""
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def named(text: str, place: Place, key: str) -> str:

@@ -27,7 +27,7 @@ def about_service(spec: Spec) -> Iterator[Diagnostic]:
 
 def about_objective(spec: Spec, objective: Objective, path: str) -> Iterator[Diagnostic]:
     """What stands against an objective's window, and against how its events are looked at."""
-    longest = objective.window if objective.calendar is None else objective.calendar.longest_seconds
+    longest = objective.longest_window
     if longest > spec.retention:
         yield warning(
             f"{path}.window" if objective.calendar is None else f"{path}.calendar",
