@@ -104,8 +104,9 @@ def report(pin: Pin) -> Iterable[str]:
     if one.entropy:
         yield f"  entropy: {len(one.entropy)} layers, {min(layer.rows for layer in one.entropy.values())} rows or more"
     if one.costs is not None:
-        growth = one.costs.cache_bytes_per_token
-        yield f"  costs: {len(one.costs.passes)} kinds of pass, on {shown(one.costs.machine) or 'an unknown machine'}"
+        kinds, growth = len(one.costs.passes), one.costs.cache_bytes_per_token
+        machine = shown(one.costs.machine) or "an unknown machine, so that no time will be compared"
+        yield f"  costs: {kinds} kinds of pass, on {machine}" if kinds else "  costs: no kind of pass was steady yet"
         yield f"  costs: caches grow by {growth:g} bytes per token" if growth else "  costs: no cache was seen to grow"
     yield from (f"  not pinned: {part}: {why}" for part, why in pin.missing.items())
     if one.lengths is not None and one.pinned_at and one.counted_since and one.pinned_at - one.counted_since < _WEEK:

@@ -206,6 +206,17 @@ class TestBesideAPinnedRelease:
         judge.compare(pinned())
         assert lived(judge, "r2", noisy_base(2, 0.02), start=1e5) == {("passes_slower", "r1")}
 
+    def test_reading_the_same_reference_again_does_not_begin_the_ten_minutes_anew(self):
+        judge, reference = Judge(), pinned()
+        noise = noisy_base(1, 0.02)
+
+        def seconds(number):
+            if number % 50 == 0:
+                judge.compare(dict(reference))
+            return noise(number)
+
+        assert lived(judge, "r2", seconds) == {("passes_slower", "r1")}
+
     def test_a_model_that_moves_to_another_machine_is_not_held_to_times_of_the_first(self):
         judge = Judge()
         judge.compare(pinned())

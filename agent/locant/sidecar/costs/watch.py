@@ -30,13 +30,18 @@ class CostWatch:
 
     def __init__(self, known: SavedCosts | None = None) -> None:
         known = known or SavedCosts()
+        self._pinned: PinnedCosts | None = None
         self._encoder, self._decoder = PositionalWatch(), PositionalWatch()
         self._cache = CacheWatch(known.cache_bytes_per_token)
         self._latency = LatencyWatch({one[:4]: one[4] for one in known.seconds})
 
     def compare(self, pinned: PinnedCosts | None) -> None:
-        """Hold costs to a pinned release's from now on; to none."""
+        """Hold costs to a pinned release's from now on, None for none. The same one again changes nothing, or an agent
+        that reads its configuration often would never judge."""
         pinned = pinned or PinnedCosts("", {}, None)
+        if pinned == self._pinned:
+            return
+        self._pinned = pinned
         self._latency.compare(pinned.model_version, pinned.seconds)
         self._cache.compare(pinned.model_version, pinned.cache_bytes_per_token)
 
