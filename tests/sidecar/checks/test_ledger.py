@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 
+import pytest
 from checks_facts import LEARNED, ROPE, alerts, facts, judge_of, profile, row
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -121,6 +122,21 @@ def test_a_fault_in_the_middle_of_a_long_decode_is_held_against_the_last_step_an
     for step in range(6):
         assert not alerts(judge.judge(facts(row(1, 5 + step), number=2 + step)))
     assert alerts(judge.judge(facts(row(1, 11, start=50), number=8))) == {"offset_changed"}
+
+
+@pytest.mark.parametrize(("rows", "found"), [(1, {"offset_changed"}), (2, set())])
+def test_behind_a_mask_of_four_dimensions_a_lone_request_is_followed_and_ragged_slots_are_not(rows, found):
+    masked = {"masked": True, "mask_rank": 4}
+    judge = judge_of()
+    judge.judge(facts(*[row(5)] * rows, **masked))
+    assert alerts(judge.judge(facts(*[row(1, 5, start=9)] * rows, number=2, **masked))) == found
+
+
+@pytest.mark.parametrize(("start", "moved"), [(5, False), (7, True)])
+def test_a_cropped_cache_may_begin_anew_where_its_family_numbers_the_first_token_and_nowhere_else(start, moved):
+    judge = judge_of(profile("learned", base=2))
+    judge.judge(facts(row(10, start=2)))
+    assert ("offset_changed" in alerts(judge.judge(facts(row(1, 3, start=start), number=2)))) is moved
 
 
 def test_rows_that_all_come_from_one_prompt_are_held_against_it():
