@@ -80,17 +80,6 @@ def test_statistics_go_on_where_they_were_and_counters_begin_anew(tmp_path):
     assert References.load(tmp_path / "pin") == References.load(tmp_path / "pin1")
 
 
-def test_a_case_paired_before_the_restart_is_no_new_evidence_after_it():
-    whole, first = agent_of(), agent_of()
-    whole.ingest(traffic())
-    first.ingest(traffic())
-    second = agent_of()
-    second.restore(first.saved())
-    second.ingest(traffic())
-    evidence = [value(one.snapshot(), metrics.REGRESSION_LOG_EVIDENCE, "r0", *OWN) for one in (whole, second)]
-    assert evidence[0] == evidence[1]
-
-
 def test_findings_survive_and_are_not_counted_twice():
     judge = ScriptedJudge(lambda seen: StubVerdict(findings=(finding(evidence={"rows": (1, 2)}),)))
     first = agent_of(judge=judge)

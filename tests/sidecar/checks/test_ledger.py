@@ -33,11 +33,12 @@ def test_what_moved_stays_reported_until_the_request_ends():
     assert not alerts(judge.judge(facts(row(3), number=5)))
 
 
-def test_a_request_that_comes_back_to_its_positions_is_healthy_again():
+@pytest.mark.parametrize("mask", [{}, {"masked": True, "mask_rank": 2}])
+def test_a_request_that_comes_back_to_its_positions_is_healthy_again(mask):
     judge = judge_of()
-    judge.judge(facts(row(5, start=20)))
-    assert alerts(judge.judge(facts(row(3, 5, start=90), number=2))) == {"offset_changed"}
-    assert not alerts(judge.judge(facts(row(1, 8, start=28), number=3)))
+    judge.judge(facts(row(5, start=20), **mask))
+    assert alerts(judge.judge(facts(row(3, 5, start=90), number=2, **mask))) == {"offset_changed"}
+    assert not alerts(judge.judge(facts(row(1, 8, start=28), number=3, **mask)))
 
 
 def test_beams_may_change_places():
