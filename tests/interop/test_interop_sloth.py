@@ -111,6 +111,16 @@ def test_labels_of_a_second_document_of_a_service_move_to_its_objectives():
     assert dict(spec.objectives[5].labels) == {"cluster": "south", "tuned": "true"}
 
 
+def test_a_service_has_the_team_that_any_of_its_documents_names_and_no_second_one():
+    nobody, other = SLOTH.replace("team: checkout, ", ""), SLOTH.replace("team: checkout", "team: till")
+    texts = (nobody, SLOTH.replace("name: ", "name: more-"), other.replace("name: ", "name: most-"))
+    found = import_text("---\n".join(texts), "file.yaml")
+    assert [spec.team for spec in parse_specs(found.text, "x")] == ["checkout"]
+    assert [note.sentence for note in found.notes if "team" in note.sentence and note.path == "service shop"] == [
+        "has two teams; till is left out"
+    ]
+
+
 def test_services_of_one_file_stand_side_by_side_and_no_probe_watches_them():
     found = import_text(f"{SLOTH}---\n{SLOTH.replace('service: shop', 'service: till')}", "file.yaml")
     assert [(spec.service, spec.probe) for spec in parse_specs(found.text, "x")] == [("shop", False), ("till", False)]

@@ -24,7 +24,7 @@ def whole_services(specs: Iterable[Content], findings: Findings) -> list[Content
 
 def _join(known: Content, other: Content, findings: Findings) -> None:
     """The other's labels move to its objectives where they say something else; a service has one team."""
-    if (team := other.get("team", known.get("team"))) != known.get("team"):
+    if (team := other.get("team")) and known.setdefault("team", team) != team:
         findings.notes.append(Note(f"service {known['service']}", f"has two teams; {team} is left out"))
     mine = known.get("labels", {})
     extra = {name: value for name, value in other.get("labels", {}).items() if mine.get(name) != value}
