@@ -56,7 +56,7 @@ def parse_specs(text: str, source: str) -> tuple[Spec, ...]:
     try:
         parsed = documents(text)
     except yaml.YAMLError as error:
-        raise SpecError(source, (_syntax(error),)) from error
+        raise SpecError(source, (no_yaml(error),)) from error
     if not parsed:
         raise SpecError(source, ("the file is empty; start from examples/slo.yaml",))
     specs: list[Spec] = []
@@ -123,7 +123,8 @@ def _together(specs: Sequence[Spec]) -> list[str]:
     return problems
 
 
-def _syntax(error: yaml.YAMLError) -> str:
+def no_yaml(error: yaml.YAMLError) -> str:
+    """Where a text stops being YAML, and why."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return f"this is no YAML: {str(error).splitlines()[0]}"
     mark = error.problem_mark

@@ -199,3 +199,17 @@ def test_what_cannot_be_read_is_a_sentence_with_its_path(change, words):
     with pytest.raises(SpecError) as caught:
         import_text(SLOTH.replace(*change), "file.yaml")
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: [", "line 1, column 5: this is no YAML"),
+        ("", "holds no SLO; write it into one file"),
+        ("a: 1", "version: what says none is of no format known here"),
+    ],
+)
+def test_what_is_no_document_at_all_is_a_sentence_too(text, words):
+    with pytest.raises(SpecError) as caught:
+        import_text(text, "file.yaml")
+    assert f"file.yaml: {words}" in str(caught.value)

@@ -12,7 +12,7 @@ from locant_slo.errors import SpecError
 from locant_slo.interop import openslo, sloth
 from locant_slo.interop.place import Findings, Note, Place
 from locant_slo.interop.services import whole_services
-from locant_slo.load import parse_specs
+from locant_slo.load import no_yaml, parse_specs
 
 _KNOWN = f"OpenSLO (apiVersion: {openslo.VERSION}) and Sloth (version: {sloth.VERSION}, or kind: {sloth.KINDS[0]})"
 
@@ -33,7 +33,7 @@ def import_text(text: str, source: str) -> Imported:
     sloths, openslos = ([place for form, place in forms if form == wanted] for wanted in ("sloth", "openslo"))
     specs = whole_services([*map(sloth.read_sloth, sloths), *openslo.read_openslo(openslos)], findings)
     if not specs and not findings.faults:
-        findings.faults.append("holds no SLO")
+        findings.faults.append("holds no SLO; write it into one file with what it refers to")
     if findings.faults:
         raise SpecError(source, tuple(findings.faults))
     result = "---\n".join(yaml.safe_dump(spec, sort_keys=False, allow_unicode=True, width=120) for spec in specs)
@@ -49,7 +49,7 @@ def _places(text: str, source: str, findings: Findings) -> Iterator[Place]:
     try:
         parsed = documents(text)
     except yaml.YAMLError as error:
-        raise SpecError(source, (f"this is no YAML: {str(error).splitlines()[0]}",)) from error
+        raise SpecError(source, (no_yaml(error),)) from error
     for index, (content, duplicates) in enumerate(parsed, 1):
         path = f"document {index}" if len(parsed) > 1 else ""
         findings.faults.extend(f"{path}: {duplicate}" if path else duplicate for duplicate in duplicates)
@@ -66,6 +66,8 @@ def _form(place: Place) -> str:
         return "openslo"
     if version == sloth.VERSION or kind in sloth.KINDS:
         return "sloth"
-    said = f"apiVersion {api!r}, kind {kind!r}" if api or kind else f"version {version!r}"
+    said = (
+        f"apiVersion {api!r}, kind {kind!r}" if api or kind else f"version {version!r}" if version else "what says none"
+    )
     place.fault("kind" if api or kind else "version", f"{said} is of no format known here; known are {_KNOWN}")
     return ""
