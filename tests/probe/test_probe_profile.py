@@ -13,7 +13,7 @@ from torch import nn
 
 from locant.probe.audit import audit
 from locant.probe.families import FAMILIES
-from locant.probe.geometry import layer_window
+from locant.probe.geometry import keeps_summaries, layer_window
 from locant.probe.profile import describe, name_of, version_of
 from locant.probe.structure import units
 from locant_slo.errors import ModelError
@@ -96,6 +96,13 @@ def test_a_layer_that_does_not_slide_has_no_window_whatever_it_keeps():
         (SimpleNamespace(sliding_window=8, config=mixed, layer_idx=1), None),
     ):
         assert layer_window(layer, 16) == window
+
+
+def test_keys_of_compressed_layers_are_no_tokens():
+    config = SimpleNamespace(layer_types=["sliding_attention", "heavily_compressed_attention"])
+    told = [keeps_summaries(SimpleNamespace(config=config, layer_idx=index)) for index in (0, 1, 2)]
+    assert told == [False, True, False]
+    assert not keeps_summaries(None)
 
 
 def test_qwen2_vl_is_described_by_its_text_part():

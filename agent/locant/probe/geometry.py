@@ -81,10 +81,20 @@ def layer_window(module: nn.Module | None, usual: int | None) -> int | None:
     size = getattr(module, "sliding_window", usual)
     if not isinstance(size, int) or isinstance(size, bool) or size <= 0 or read(module, "is_sliding") is False:
         return None
+    kind = layer_kind(module)
+    return size if not kind or "sliding" in kind else None
+
+
+def layer_kind(module: nn.Module | None) -> str:
+    """What the configuration calls an attention layer; "" where it has no name for each."""
     types, index = read(read(module, "config"), "layer_types"), read(module, "layer_idx")
-    if isinstance(types, (list, tuple)) and isinstance(index, int) and 0 <= index < len(types):
-        return size if "sliding" in str(types[index]) else None
-    return size
+    listed = isinstance(types, (list, tuple)) and isinstance(index, int) and 0 <= index < len(types)
+    return str(types[index]) if listed else ""
+
+
+def keeps_summaries(module: nn.Module | None) -> bool:
+    """Whether some keys of a layer stand for many tokens at once: then columns are no positions."""
+    return "compress" in layer_kind(module)
 
 
 def cache_bytes_per_token(config: Any, model: nn.Module) -> int | None:

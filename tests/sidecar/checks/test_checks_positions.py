@@ -150,9 +150,10 @@ class TestLength:
         assert alerts(verdict) == {"table_overflow"}
         assert verdict.anomalous_rows == {0}
 
-    def test_a_call_that_failed_before_anything_was_seen_is_judged_by_what_was_planned(self):
+    @pytest.mark.parametrize("error", ["IndexError", "ValueError", "AssertionError"])
+    def test_a_call_that_failed_before_anything_was_seen_is_judged_by_what_was_planned(self, error):
         unseen = row(513, first_position=ABSENT, last_position=ABSENT, min_position=ABSENT, max_position=ABSENT)
-        failed = {"error": "IndexError", "highest_planned_position": 512}
+        failed = {"error": error, "highest_planned_position": 512}
         verdict = one(judge_of(LEARNED), unseen, **failed)
         assert alerts(verdict) == {"table_overflow"}
         assert verdict.anomalous_rows == {0}

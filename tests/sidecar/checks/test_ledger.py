@@ -58,6 +58,25 @@ def test_rows_of_a_batch_may_be_chosen_and_reordered_with_their_masks():
     assert not alerts(judge.judge(swapped))
 
 
+@pytest.mark.parametrize("rows", [1, 4], ids=["chosen", "multiplied"])
+def test_rows_with_masks_of_others_are_held_to_the_offset_that_all_had(rows):
+    masked = {"masked": True, "mask_rank": 2}
+    judge = judge_of()
+    judge.judge(facts(row(9), row(4, left_pads=5), **masked))
+    right = [row(1, 4, cache_tokens=9)] * (rows // 2) + [row(1, 9)] * (rows - rows // 2)
+    wrong = [*right[:-1], row(1, 4, start=9, cache_tokens=9)]
+    assert not alerts(judge.judge(facts(*right, number=2, cache_id=8, cache_parent=7, **masked)))
+    assert alerts(judge.judge(facts(*wrong, number=3, cache_id=9, cache_parent=7, **masked))) == {"offset_changed"}
+
+
+def test_a_row_that_joins_a_batch_may_have_an_offset_of_its_own():
+    masked = {"masked": True, "mask_rank": 2}
+    judge = judge_of()
+    judge.judge(facts(row(9), row(4, left_pads=5), **masked))
+    joined = facts(row(1, 9), row(1, 4, cache_tokens=9), row(1, 6, start=300, cache_tokens=9), number=2, **masked)
+    assert not alerts(judge.judge(joined))
+
+
 def test_a_mask_that_turns_to_ones_is_no_reordering():
     masked = {"masked": True, "mask_rank": 2}
     judge = judge_of()

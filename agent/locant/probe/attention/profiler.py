@@ -20,7 +20,7 @@ from locant.probe.attention.limits import limits_of
 from locant.probe.attention.rows import Rows
 from locant.probe.attention.strata import sample_rows, structural_rows
 from locant.probe.attention.visibility import Geometry, judge
-from locant.probe.geometry import layer_window
+from locant.probe.geometry import keeps_summaries, layer_window
 
 PREFIX_FAMILIES = frozenset({"paligemma", "colpali", "pi0"})
 """Families whose whole prompt may look both ways although they decode causally."""
@@ -105,7 +105,10 @@ class PassProfiler:
     def look(
         self, layer: int, call: Attention, module: nn.Module | None, shape: tuple[Hashable, ...] | None, mask: Any
     ) -> None:
-        """Judge and measure one layer. Calls of equal `shape`, `mask` and geometry are judged once."""
+        """Judge and measure one layer. Calls of equal `shape`, `mask` and geometry are judged once; layers whose keys
+        are no tokens not at all."""
+        if keeps_summaries(module):
+            return
         if call.device != self._device:
             if self._device is not None:
                 self._elsewhere(call.device).look(layer, call, module, shape, mask)

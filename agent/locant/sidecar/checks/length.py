@@ -11,7 +11,8 @@ from locant.sidecar.ledger import RowState
 from locant_slo.findings import FailureMode, Severity
 
 _EXTRAPOLATING = frozenset({"alibi", "relative_bias", "none"})
-_LOOKUP_ERRORS = frozenset({"IndexError", "AcceleratorError", "RuntimeError"})
+_LOOKUP_ERRORS = frozenset({"IndexError", "AcceleratorError", "RuntimeError", "ValueError", "AssertionError"})
+"""What a lookup beyond the end raises, and what models raise that compare the length with their table themselves."""
 
 
 def table_overflow(seen: Pass) -> Iterator[Hit]:

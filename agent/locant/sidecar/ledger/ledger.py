@@ -175,7 +175,18 @@ def match(row: RowFacts, index: int, before: _Rows, facts: ForwardFacts) -> RowS
         fits = other is not None and other.offset == row.first_offset and other.real == row.real_before
         if fits and other is not None and (chosen or (own is not None and own.masked_pads == other.masked_pads)):
             return other
-    return own if len(before) == len(facts.rows) else (before[0] if len(before) == 1 else None)
+    if len(before) == len(facts.rows):
+        return own
+    return before[0] if len(before) == 1 else _any_of(row, before, facts)
+
+
+def _any_of(row: RowFacts, before: _Rows, facts: ForwardFacts) -> RowState | None:
+    """Where rows were chosen or multiplied and all had one offset: whichever a row continues, it must have that too."""
+    offsets = {state.offset if state is not None else None for state in before}
+    whole = len(facts.rows) < len(before) or len(facts.rows) % len(before) == 0
+    if not (facts.masked and whole and len(offsets) == 1) or None in offsets:
+        return None
+    return next((state for state in before if state is not None and state.real == row.real_before), before[0])
 
 
 def _reselected(before: _Rows, facts: ForwardFacts) -> bool:
