@@ -249,6 +249,37 @@ def test_passes_that_nobody_fetches_are_dropped_and_counted():
     assert dict(health.dropped) == {"queue_full": 1}
 
 
+def test_passes_are_numbered_as_they_end_whichever_began_first(watch_model):
+    model, began, ended = causal("llama"), threading.Event(), threading.Event()
+    seen, plain = watch_model(model), model.model.forward
+
+    def waiting(*args, **kwargs):
+        if threading.current_thread() is slow:
+            began.set()
+            assert ended.wait(30)
+        return plain(*args, **kwargs)
+
+    slow = threading.Thread(target=lambda: model(input_ids=tokens(1, 3)))
+    model.model.forward = waiting
+    slow.start()
+    assert began.wait(30)
+    model(input_ids=tokens(1, 4))
+    ended.set()
+    slow.join(30)
+    assert [(facts.queries, facts.pass_number) for facts in seen.passes] == [(4, 1), (3, 2)]
+
+
+def test_passes_that_found_no_room_leave_a_gap(watch_model, monkeypatch):
+    monkeypatch.setattr("locant.probe.arrivals._WAITING", 2)
+    model = causal("llama")
+    seen = watch_model(model)
+    for _ in range(5):
+        model(input_ids=tokens(1, 3))
+    assert [facts.pass_number for facts in seen.passes] == [1, 2]
+    model(input_ids=tokens(1, 3))
+    assert [facts.pass_number for facts in seen.passes] == [1, 2, 6]
+
+
 def test_canary_passes_are_left_out(watch_model):
     model = causal("llama")
     seen = watch_model(model)

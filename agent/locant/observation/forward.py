@@ -46,7 +46,7 @@ class KeyFacts:
 
 @dataclass(frozen=True, slots=True)
 class ForwardFacts:
-    """One forward pass of a watched model.
+    """One forward pass of a watched model. Numbers follow one another as passes end; a gap is passes that were dropped.
 
     `cache_id` names the cache object for as long as it lives (0: none); `cache_parent` the one it was copied from where
     that is known. `table_growths`: the positional buffers that grew in this pass, as (rows before, rows after).

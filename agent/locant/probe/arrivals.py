@@ -20,7 +20,8 @@ _WAITING = 1024
 class Arrivals:
     """`leave` is called at the end of each pass and only appends to `waiting`; `collect` makes observations of it.
 
-    What finds no room is `dropped`, and counted. `peak_bytes` of device memory is reported with each pass.
+    What finds no room is `dropped`, and counted. `peak_bytes` of device memory is reported with each pass. Passes are
+    numbered as they are handed over, so that a gap means some that were dropped, however many threads run the model.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Arrivals:
         self.waiting: deque[Finished] = deque()
         self.dropped: Counter[str] = Counter()
         self.peak_bytes = 0
+        self._number = self._numbered_drops = 0
         self._model_id = model_id
         self._options = options
         self._shared = shared
@@ -55,6 +57,7 @@ class Arrivals:
         if done is None or clock is None:
             capture.looks.account(state)
         if done is not None:
+            done.dropped_before = self.dropped["queue_full"]
             self.waiting.append(done)
 
     def collect(self) -> None:
@@ -69,8 +72,11 @@ class Arrivals:
         """Drop what waits and was dropped."""
         self.waiting.clear()
         self.dropped.clear()
+        self._numbered_drops = 0
 
     def _hand_over(self, done: Finished) -> None:
+        self._number += 1 + done.dropped_before - self._numbered_drops
+        done.number, self._numbered_drops = self._number, done.dropped_before
         clear_ids, state = self._options.request_ids_in_clear, done.state
         on_device = state.clock is not None
         try:

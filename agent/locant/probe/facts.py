@@ -33,7 +33,7 @@ def forward_facts(
     return ForwardFacts(
         model_id=model_id,
         time=done.time,
-        pass_number=state.number,
+        pass_number=done.number,
         phase=state.phase,
         duration_seconds=state.seconds,
         queries=call.queries,
@@ -155,7 +155,7 @@ def _attention(
     return AttentionFacts(
         model_id=model_id,
         time=done.time,
-        pass_number=done.state.number,
+        pass_number=done.number,
         layer=layer.layer,
         rows=int(get("rows")),
         padded_rows=int(get("padded_rows")),

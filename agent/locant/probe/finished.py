@@ -31,6 +31,7 @@ class Finished:
 
     `inputs`: what its rows were reduced from at once; None where the inputs travel raw, or there are none. `tensors`
     are on the host already, the `shipment` is on its way. `lost`: the device failed, only the host's facts are left.
+    `number`: its place among the passes that ended, those included that had been dropped by then (`dropped_before`).
     """
 
     capture: UnitCapture
@@ -44,6 +45,8 @@ class Finished:
     positional_bytes: int
     cache_bytes: int
     lost: bool = field(default=False, init=False)
+    dropped_before: int = field(default=0, init=False)
+    number: int = field(default=0, init=False)
 
     @property
     def ready(self) -> bool:

@@ -56,8 +56,7 @@ def _problem(row: RowFacts, state: RowState | None, seen: Pass) -> str:
         return "Negative position {row.min_position}"
     if row.max_position >= EXACT_FLOAT32:
         return "Position {row.max_position}, which float32 cannot tell from its neighbour,"
-    before = max(row.real_before, 0) if row.real_before != ABSENT else 0
-    tokens = before + row.real
+    tokens = max(row.real_before, 0) + row.real
     reach = row.max_position - row.min_position + 1
     if reach > EXCESS * max(tokens, seen.profile.trained_tokens or UNKNOWN_LENGTH) and not seen.facts.packed:
         return "Positions {row.min_position} to {row.max_position} for {row.real} tokens"

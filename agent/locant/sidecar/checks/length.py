@@ -139,7 +139,7 @@ def span(row: RowFacts, state: RowState | None, seen: Pass) -> int | None:
         return max(row.real_before, 0) + row.real if seen.profile.window is None else None
     if seen.profile.absolute:
         return row.max_position - seen.profile.base + 1
-    before = max(row.real_before, 0) if row.real_before != ABSENT else 0
+    before = max(row.real_before, 0)
     lowest = row.min_position - before
     if state is not None and state.lowest_position != ABSENT and before > 0:
         lowest = min(state.lowest_position, row.min_position)
