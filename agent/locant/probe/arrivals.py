@@ -75,8 +75,9 @@ class Arrivals:
         self._numbered_drops = 0
 
     def _hand_over(self, done: Finished) -> None:
-        self._number += 1 + done.dropped_before - self._numbered_drops
-        done.number, self._numbered_drops = self._number, done.dropped_before
+        drops = max(done.dropped_before, self._numbered_drops)
+        self._number += 1 + drops - self._numbered_drops
+        done.number, self._numbered_drops = self._number, drops
         clear_ids, state = self._options.request_ids_in_clear, done.state
         on_device = state.clock is not None
         try:

@@ -177,16 +177,14 @@ def match(row: RowFacts, index: int, before: _Rows, facts: ForwardFacts) -> RowS
             return other
     if len(before) == len(facts.rows):
         return own
-    return before[0] if len(before) == 1 else _any_of(row, before, facts)
+    return before[0] if len(before) == 1 or _fits_none(row, before, facts) else None
 
 
-def _any_of(row: RowFacts, before: _Rows, facts: ForwardFacts) -> RowState | None:
-    """Where rows were chosen or multiplied and all had one offset: whichever a row continues, it must have that too."""
+def _fits_none(row: RowFacts, before: _Rows, facts: ForwardFacts) -> bool:
+    """Where rows were chosen or multiplied and all had one offset, whichever a row continues, it must have that too."""
     offsets = {state.offset if state is not None else None for state in before}
     whole = len(facts.rows) < len(before) or len(facts.rows) % len(before) == 0
-    if not (facts.masked and whole and len(offsets) == 1) or None in offsets:
-        return None
-    return next((state for state in before if state is not None and state.real == row.real_before), before[0])
+    return facts.masked and whole and len(offsets) == 1 and None not in offsets and row.first_offset not in offsets
 
 
 def _reselected(before: _Rows, facts: ForwardFacts) -> bool:
