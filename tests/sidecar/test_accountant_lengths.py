@@ -189,6 +189,18 @@ def test_after_a_long_silence_the_window_begins_again() -> None:
         assert value(agent.snapshot(), metrics.SLI_EVENTS, "length_drift", *OWN) == 0
 
 
+def test_what_was_counted_before_a_long_silence_is_judged_no_more() -> None:
+    clock = Clock()
+    config = AgentConfig(drift_window_seconds=240, drift_minimum_sequences=1)
+    agent = Agent(config, ScriptedJudge(), references=reference(lengths(100)), clock=clock)
+    agent.ingest([attached()])
+    for clock.now in (START + 1, START + 235, START + 1e6, START + 1e6 + 239):
+        agent.ingest([forward(row(100))])
+    assert value(agent.snapshot(), metrics.SLI_EVENTS, "length_drift", *OWN) == 0
+    clock.now += 2
+    assert value(agent.snapshot(), metrics.SLI_EVENTS, "length_drift", *OWN) == 1
+
+
 def test_the_pinned_reference_is_published_as_a_histogram() -> None:
     agent = Agent(AgentConfig(), ScriptedJudge(), references=reference([100, 100, 5000]), clock=Clock())
     agent.ingest([attached(version=VERSION)])

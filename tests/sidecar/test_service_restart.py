@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -70,11 +73,42 @@ def test_a_restart_at_any_moment_changes_no_statistic(seen, data):
         assert values(agent.snapshot(), gauge) == values(whole.snapshot(), gauge)
 
 
-def test_a_layer_is_not_judged_twice_for_the_rows_before_a_restart():
-    clock = Clock()
-    agent = Agent(CONFIG, ScriptedJudge(), references=References(models={MODEL: REFERENCE}), clock=clock)
-    agent.ingest([attached(), attention(rows=59, entropy=3.0)])
-    again = Agent(CONFIG, ScriptedJudge(), references=References(models={MODEL: REFERENCE}), clock=clock)
-    again.restore(agent.saved())
-    again.ingest([attached(), attention(rows=1, entropy=3.0)])
-    assert values(again.snapshot(), metrics.ENTROPY_HEADS_CHANGED) == {(MODEL, "r1"): 4}
+def agent_of(saved: SavedState = EMPTY) -> Agent:
+    agent = Agent(CONFIG, ScriptedJudge(), references=References(models={MODEL: REFERENCE}), clock=Clock())
+    agent.restore(saved)
+    agent.ingest([attached()])
+    return agent
+
+
+@pytest.mark.parametrize(("nats", "changed"), [(3.0, 4), (2.0, 0)])
+def test_a_layer_is_judged_by_the_rows_on_both_sides_of_a_restart(nats, changed):
+    agent = agent_of()
+    agent.ingest([attention(rows=59, entropy=nats)])
+    again = agent_of(agent.saved())
+    again.ingest([attention(rows=1, entropy=nats)])
+    assert values(again.snapshot(), metrics.ENTROPY_HEADS_CHANGED) == {(MODEL, "r1"): changed}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"current": (1, 2)},
+        {"slots": ((1, 2),)},
+        {"all_counts": (1, 2)},
+        {"slots": ((1,) * 29,) * 25},
+    ],
+)
+def test_a_window_on_other_edges_or_of_more_slots_says_nothing_here(other):
+    (release,) = agent_of().saved().releases
+    foreign = replace(release, drift=replace(release.drift, **other))
+    (kept,) = agent_of(SavedState(releases=(foreign,))).saved().releases
+    assert kept.drift == release.drift
+
+
+def test_a_layer_whose_sums_do_not_fit_each_other_is_left_out():
+    agent = agent_of()
+    agent.ingest([attention(rows=1)])
+    (release,) = agent.saved().releases
+    broken = replace(release, entropy={0: replace(release.entropy[0], window=(1.0,)), 1: release.entropy[0]})
+    (kept,) = agent_of(SavedState(releases=(broken,))).saved().releases
+    assert kept.entropy == {1: release.entropy[0]}
