@@ -177,3 +177,19 @@ def test_the_rich_snapshot_covers_the_catalogue():
 
 def test_awkward_names_are_in_the_rich_snapshot():
     assert AWKWARD in {value for family in rich_snapshot().families for s in family.samples for value in s.labels}
+
+
+@pytest.mark.parametrize(
+    ("header", "encoding"),
+    [
+        ("gzip", "gzip"),
+        ("gzip, deflate, br", "gzip"),
+        ("br, GZIP;q=0.5", "gzip"),
+        ("gzip;q=0", ""),
+        ("gzip;q=2", ""),
+        ("deflate", ""),
+        ("", ""),
+    ],
+)
+def test_only_who_takes_gzip_gets_it_wherever_it_stands_in_the_header(header, encoding):
+    assert expose(CollectorRegistry(), accept_encoding=header).encoding == encoding

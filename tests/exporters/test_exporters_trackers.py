@@ -9,6 +9,7 @@ import pytest
 
 from locant_exporters import mlflow as mlflow_sink
 from locant_exporters import wandb as wandb_sink
+from locant_exporters.outcomes import Tally
 from locant_exporters.summary import FINDING_COLUMNS, summarise
 from locant_slo.catalogue import metrics
 from locant_slo.errors import MachineError
@@ -127,3 +128,10 @@ def test_without_wandb_the_cure_is_a_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(MachineError, match="install locant\\[wandb\\]"):
         wandb_sink.log_snapshot(None, rich_snapshot())
+
+
+def test_a_tally_adds_up_what_exports_took_and_a_clock_that_jumps_back_takes_nothing_off():
+    tally = Tally()
+    for ok, seconds in ((True, 1.5), (False, 0.5), (True, -3.0)):
+        tally.note(ok=ok, seconds=seconds)
+    assert (tally.outcomes.ok, tally.outcomes.error, tally.outcomes.seconds) == (2, 1, 2.0)
