@@ -6,16 +6,33 @@ import pytest
 import yaml
 
 from locant_slo.counts import LONGEST_RAW_SECONDS, counts, interval_seconds, new_share, summed
+from locant_slo.exclusions import excludes, masked, unless_maintained
 from locant_slo.load import parse_spec
 from locant_slo.spec import Spec
 
 HOUR, DAY = 3_600, 86_400
 
 
-def spec(scrape: str = "15s") -> Spec:
-    objective = {"name": "integrity", "indicator": "position_integrity", "target": 0.999}
+def spec(scrape: str = "15s", **fields: object) -> Spec:
+    objective = {"name": "integrity", "indicator": "position_integrity", "target": 0.999, "group_by": ["model"]}
     content = {"version": "locant/v1", "service": "chat", "retention": "400d", "scrape_interval": scrape}
-    return parse_spec(yaml.safe_dump(content | {"objectives": [objective]}), "slo.yaml")
+    return parse_spec(yaml.safe_dump(content | {"objectives": [objective]} | fields), "slo.yaml")
+
+
+def test_each_reason_excludes_by_itself_and_a_release_only_what_shares_its_labels():
+    during = 'max_over_time(locant:time:maintenance{service="chat"}[5m])'
+    quiet = 'on (model) max_over_time(locant:time:deploy{service="chat"}[5m])'
+    window = {"maintenance": [{"name": "nightly", "start": "22:30", "lasts": "1h"}]}
+    for fields, reasons in (
+        ({}, ()),
+        (window, (f"x unless on () {during}",)),
+        ({"deploys": {"quiet": "10m"}}, (f"x unless {quiet}",)),
+        (window | {"deploys": {"quiet": "10m"}}, (f"x unless on () {during}", f"x unless {quiet}")),
+    ):
+        made = spec(**fields)
+        assert masked(made, made.objectives[0], "unless", "x") == reasons
+        assert excludes(made) is bool(reasons)
+        assert unless_maintained(made, "x") == (f"x\nunless on () {during}" if "maintenance" in fields else "x")
 
 
 @pytest.mark.parametrize(
