@@ -26,8 +26,11 @@ def test_each_reason_excludes_by_itself_and_a_release_only_what_shares_its_label
     for fields, reasons in (
         ({}, ()),
         (window, (f"x unless on () {during}",)),
-        ({"deploys": {"quiet": "10m"}}, (f"x unless {quiet}",)),
-        (window | {"deploys": {"quiet": "10m"}}, (f"x unless on () {during}", f"x unless {quiet}")),
+        ({"deploys": {"quiet": "10m", "by": ["model", "tenant"]}}, (f"x unless {quiet}",)),
+        (
+            window | {"deploys": {"quiet": "10m", "by": ["model", "tenant"]}},
+            (f"x unless on () {during}", f"x unless {quiet}"),
+        ),
     ):
         made = spec(**fields)
         assert masked(made, made.objectives[0], "unless", "x") == reasons
