@@ -37,19 +37,18 @@ def log_snapshot(
 class MlflowRun:
     """One run, to be called with a snapshot at the end of each window: `agent.push("mlflow", MlflowRun(client, id))`.
 
-    A window that could not be logged is part of the next one.
+    A window that could not be logged is part of the next one. Steps are Unix seconds, so that an agent that starts
+    again overwrites nothing.
     """
 
     def __init__(self, client: Client, run_id: str) -> None:
         self._client = client
         self._run_id = run_id
-        self._windows = 0
         self._previous: Snapshot | None = None
 
     def __call__(self, snapshot: Snapshot) -> None:
         """Log what happened since the last call that went well. Whatever MLflow raises is passed on."""
-        self._windows += 1
-        log_snapshot(self._client, self._run_id, snapshot, step=self._windows, previous=self._previous)
+        log_snapshot(self._client, self._run_id, snapshot, step=int(snapshot.taken_at), previous=self._previous)
         self._previous = snapshot
 
 

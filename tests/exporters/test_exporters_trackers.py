@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,12 @@ def test_a_run_logs_windows_and_one_that_could_not_be_logged_is_part_of_the_next
         run(snapshot(130, 10))
     store.gone = False
     run(snapshot(150, 20))
-    assert [entry for entry in store.metrics if entry[1] == GOOD] == [("r7", GOOD, 0.9, 1), ("r7", GOOD, 0.8, 3)]
+    mlflow_sink.MlflowRun(store, "r7")(replace(snapshot(10, 5), taken_at=1_764_000_060.0))  # an agent that began anew
+    assert [entry for entry in store.metrics if entry[1] == GOOD] == [
+        ("r7", GOOD, 0.9, 1_764_000_000),
+        ("r7", GOOD, 0.8, 1_764_000_000),
+        ("r7", GOOD, 0.5, 1_764_000_060),
+    ]
 
 
 @pytest.mark.slow
