@@ -13,7 +13,7 @@ from locant.sidecar.config import AgentConfig
 from locant_exporters import mlflow, wandb
 from locant_exporters.otlp import OtlpPusher
 from locant_exporters.outcomes import Outcomes
-from locant_slo.catalogue.labels import BY_OTLP
+from locant_slo.catalogue.labels import BY_OTLP, TO_MLFLOW, TO_WANDB
 from locant_slo.errors import ConfigError, MachineError
 from locant_slo.snapshot import Snapshot
 
@@ -38,8 +38,8 @@ def pushers(config: AgentConfig, snapshot: Callable[[], Snapshot]) -> dict[str, 
     if config.otlp_endpoint is not None:
         found[BY_OTLP] = OtlpPusher(snapshot, config.otlp_endpoint, interval_seconds=config.otlp_interval_seconds)
     trackers: dict[str, tuple[str | None, Callable[[str], Export]]] = {
-        "mlflow": (config.mlflow_run_id, mlflow.open_run),
-        "wandb": (config.wandb_run_id, wandb.open_run),
+        TO_MLFLOW: (config.mlflow_run_id, mlflow.open_run),
+        TO_WANDB: (config.wandb_run_id, wandb.open_run),
     }
     for name, (run_id, open_run) in trackers.items():
         if run_id is not None:
@@ -51,5 +51,5 @@ def pushers(config: AgentConfig, snapshot: Callable[[], Snapshot]) -> dict[str, 
 def _require(package: str, run_id: str) -> None:
     if importlib.util.find_spec(package) is None:
         raise MachineError(f"{package}_run_id: {run_id!r} needs {package}; install locant[{package}]")
-    if package == "mlflow" and not os.environ.get("MLFLOW_TRACKING_URI"):
+    if package == TO_MLFLOW and not os.environ.get("MLFLOW_TRACKING_URI"):
         raise ConfigError(f"mlflow_run_id: {run_id!r} is in no store; set MLFLOW_TRACKING_URI to the server's address")

@@ -55,8 +55,10 @@ class Push:
         return self
 
     def close(self, deadline_seconds: float = 5.0) -> bool:
-        """Hand on the last numbers and stop; False when that was not over in time. May be called twice."""
+        """Hand on the last numbers and stop; False when not in time. May be called twice, or before the start."""
         self._stop.set()
+        if self._thread.ident is None:
+            return True
         self._thread.join(deadline_seconds)
         return not self._thread.is_alive()
 

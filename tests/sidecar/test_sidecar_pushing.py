@@ -7,10 +7,12 @@ import threading
 import pytest
 
 import locant
+from locant.daemon import Daemon
 from locant.observation import StreamFacts
 from locant.pushing import Push
+from locant.sidecar.config import AgentConfig
 from locant_slo.catalogue import metrics
-from locant_slo.errors import ConfigError
+from locant_slo.errors import ConfigError, LocantError
 from support.real_servers import eventually
 from support.sidecar_traffic import values
 
@@ -76,6 +78,21 @@ def test_an_exporter_that_hangs_is_left_behind_at_the_end():
     assert not push.close(deadline_seconds=0.05)
     held.set()
     assert push.close()
+
+
+def test_one_that_never_began_is_closed_without_an_export():
+    seen = []
+    assert Push("mlflow", lambda: "snapshot", lambda: seen.append, 1.0).close()
+    assert seen == []
+
+
+def test_an_agent_that_cannot_open_its_socket_says_so_with_a_tracker_too(tmp_path, monkeypatch):
+    pytest.importorskip("mlflow", reason="NOT PROVEN HERE: mlflow is not installed (extra locant[mlflow])")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    socket = tmp_path / "nowhere" / "agent.sock"
+    config = AgentConfig(mlflow_run_id="abc", socket_path=socket, web_listen_address="127.0.0.1:0")
+    with pytest.raises(LocantError, match="nowhere"):
+        Daemon(config, lambda: config).run()
 
 
 def test_an_interval_that_is_none_is_refused_in_words():

@@ -83,7 +83,8 @@ PART = Label(
 )
 STAGE = Label("stage", "where the time went", ("capture", "drain", "judge", "snapshot"))
 BY_SCRAPE, BY_OTLP, TO_STATE, TO_SNAPSHOTS = "prometheus", "otlp", "state", "snapshots"
-PUSHED = ("mlflow", "wandb", "triton")
+TO_MLFLOW, TO_WANDB, TO_TRITON = "mlflow", "wandb", "triton"
+PUSHED = (TO_MLFLOW, TO_WANDB, TO_TRITON)
 """Exporters that an agent is given a callable for."""
 EXPORTER = Label(
     "exporter",
